@@ -1,0 +1,1 @@
+"""Sessions and limits as pure logic: any process, standard library only."""

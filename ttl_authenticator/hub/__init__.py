@@ -1,0 +1,1 @@
+"""The hub's half: runs in the JupyterHub process and nowhere else."""
