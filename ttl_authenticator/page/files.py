@@ -5,6 +5,8 @@ Runs in the hub and in the user's server; standard library only.
 
 from __future__ import annotations
 
+import functools
+import hashlib
 from pathlib import Path
 
 _PACKAGE = Path(__file__).parent.parent
@@ -28,3 +30,16 @@ def templates() -> Path:
             return folder
     msg = "ttl-authenticator's templates are missing: reinstall the package"
     raise FileNotFoundError(msg)
+
+
+@functools.cache
+def version() -> str:
+    """Name the present state of the static files, for ``?v=`` in their addresses.
+
+    Returns:
+        A short hexadecimal digest of their contents.
+    """
+    digest = hashlib.sha256()
+    for file in sorted(STATIC.iterdir()):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:12]

@@ -1,0 +1,125 @@
+"""One browser's login, and the arithmetic of its end.
+
+Any process; standard library only. Every decision takes ``now`` as an argument.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from .limits import Limits
+
+MAX_SESSION_IDS = 16
+"""``jupyterhub-session-id`` values that one session may hold at a time."""
+
+
+class Reason(str, Enum):
+    """Why a session ended; the values are part of the public JSON."""
+
+    IDLE = "idle"
+    LIFETIME = "lifetime"
+    LOGOUT = "logout"
+    REVOKED = "revoked"
+    REPLACED = "replaced"
+    UPSTREAM = "upstream"
+
+
+class State(Enum):
+    """What a session's cookie is worth at one moment."""
+
+    ACTIVE = "active"
+    WAITING = "waiting"
+    """Idle for too long as far as a hub knows that was down: reports may come."""
+    ENDED = "ended"
+
+
+class End(NamedTuple):
+    """The end of a session: why, and when (UTC seconds)."""
+
+    reason: Reason
+    at: float
+
+
+class Judgement(NamedTuple):
+    """The answer to "is this session alive now?"."""
+
+    state: State
+    reason: Reason | None = None
+
+
+class Remaining(NamedTuple):
+    """Seconds until a limit ends a session, at least 0; ``None`` without a limit."""
+
+    idle: float | None
+    lifetime: float | None
+
+
+def session_id(cookie: bytes) -> str:
+    """Name the session of a hub login cookie.
+
+    Args:
+        cookie: the cookie's signed value.
+
+    Returns:
+        Its SHA-256 in hexadecimal: says nothing of the cookie, opens nothing.
+    """
+    return hashlib.sha256(cookie).hexdigest()
+
+
+@dataclass(slots=True, eq=False)
+class Session:
+    """One browser's login; all times in UTC seconds.
+
+    Attributes:
+        id: SHA-256 of the hub login cookie that it was issued.
+        user_id: the hub's number of its user: names can change.
+        user: the user's name at the last sign-in, for logs.
+        issued_at: the whole second that is signed into the cookie: its start.
+        active_at: the last activity that was reported.
+        session_ids: values of ``jupyterhub-session-id`` under which tokens were made.
+        ended: set once, when it ends.
+        finished: all that follows from the end has been done.
+        restored: it was read from the store and may have been active since.
+    """
+
+    id: str
+    user_id: int
+    user: str
+    issued_at: int
+    active_at: float
+    session_ids: tuple[str, ...] = ()
+    ended: End | None = None
+    finished: bool = False
+    restored: bool = False
+
+    @property
+    def reference(self) -> str:
+        """Return a pseudonym for pages and JSON, from which ``id`` can't be found."""
+        return hashlib.sha256(f"reference {self.id}".encode()).hexdigest()[:16]
+
+    def remaining(self, limits: Limits, now: float) -> Remaining:
+        """Tell what is left of each limit."""
+        return Remaining(
+            idle=_left(limits.idle_timeout, self.active_at, now),
+            lifetime=_left(limits.max_lifetime, self.issued_at, now),
+        )
+
+    def deadline(self, limits: Limits) -> End | None:
+        """Tell when and why the session ends if nothing happens, ``None`` if never."""
+        ends = []
+        if limits.idle_timeout is not None:
+            ends.append(End(Reason.IDLE, self.active_at + limits.idle_timeout))
+        if limits.max_lifetime is not None:
+            ends.append(End(Reason.LIFETIME, self.issued_at + limits.max_lifetime))
+        return min(ends, key=lambda end: end.at, default=None)
+
+
+def _left(limit: float | None, since: float, now: float) -> float | None:
+    if limit is None:
+        return None
+    # a clock that stepped back must not show more than the whole limit
+    return max(0.0, min(limit, since + limit - now))

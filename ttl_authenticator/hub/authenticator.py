@@ -1,0 +1,184 @@
+"""The authenticator that administrators configure: traits and hooks.
+
+Runs in the hub; thin: decisions are in ``core``, the hub's side of them beside this.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from jupyterhub.auth import Authenticator
+from jupyterhub.utils import maybe_future
+from traitlets import Bool, Unicode
+
+from ..core.limits import Limits
+from ..core.session import Reason
+from . import guard, handlers, messages, startup, wrapping
+from .traits import Duration, Texts
+
+if TYPE_CHECKING:
+    from .sessions import HubSessions
+
+
+class TTLAuthenticator(Authenticator):
+    """Session lifetime and idle limits around any other authenticator."""
+
+    ttl_wraps: type | None = None
+    """The wrapped class; set on the subclass that an instance is made of."""
+
+    ttl_clock = staticmethod(time.time)
+    """UTC seconds; a subclass may tell another time."""
+
+    sessions: HubSessions | None = None
+    """The hub's sessions, once it has routes."""
+
+    authenticator_class = wrapping.wrapped_trait()
+
+    idle_timeout = Duration(
+        "30m",
+        allow_none=True,
+        help="""Time without activity after which a session ends.
+
+        Activity is a person's input (key, pointer, touch, wheel) or visit of a page, in
+        any tab of one browser. Polling, scripts and API calls are none.
+        Forms: 900, "90s", "15m", "8h", "1h30m", "2d", timedelta. None: no limit.""",
+    ).tag(config=True)
+
+    max_lifetime = Duration(
+        "12h",
+        allow_none=True,
+        help="""Time after signing in at which a session ends, whatever the activity.
+
+        It counts from the second that is signed into the hub's login cookie.
+        Forms as for idle_timeout. None: no limit.""",
+    ).tag(config=True)
+
+    warning_period = Duration(
+        "2m",
+        help="""How long before the end a person is warned, with a countdown.
+
+        Half of the shorter limit, with a warning in the log, if it isn't shorter than
+        that limit. Forms as for idle_timeout.""",
+    ).tag(config=True)
+
+    heartbeat_interval = Duration(
+        "60s",
+        help="""Time between two reports of a browser whose person is active.
+
+        At most a sixth of the idle timeout, and shortened to it. Forms as for
+        idle_timeout.""",
+    ).tag(config=True)
+
+    clear_auth_state = Bool(
+        True,
+        help="""Forget a user's auth_state when their last session ends.
+
+        The next sign-in stores it anew. False: keep it.""",
+    ).tag(config=True)
+
+    db_url = Unicode(
+        "",
+        help="""The database of the sessions, as an SQLAlchemy URL.
+
+        Empty: derived from c.JupyterHub.db_url. Beside a hub's SQLite file a file of
+        our own (jupyterhub-ttl.sqlite for jupyterhub.sqlite), on a database server the
+        hub's own database. The table is ttl_sessions.""",
+    ).tag(config=True)
+
+    messages = Texts(
+        messages.DEFAULTS,
+        help="""Texts that people see, by key; what isn't given keeps its default.
+
+        Why a session ended: idle, lifetime, logout, revoked, replaced, upstream. The
+        other keys are the texts of the timer and of the signed-out page.""",
+    ).tag(config=True)
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        """Make an instance of a subclass of this and of the wrapped class."""
+        made: Any = cls
+        if cls.ttl_wraps is None:
+            with startup.one_clear_message(kwargs.get("parent")):
+                made = wrapping.combine(made, wrapping.choose(cls, **kwargs))
+        return super().__new__(made, *args, **kwargs)
+
+    def __init__(self, **kwargs: Any) -> None:
+        with startup.one_clear_message(kwargs.get("parent")):
+            super().__init__(**kwargs)
+            self._limits = self._fit_limits()
+
+    def limits_of(self, _user_id: int) -> Limits:
+        """Return the limits in force for a user.
+
+        Called for every request: no I/O.
+        """
+        return self._limits
+
+    def _fit_limits(self) -> Limits:
+        asked = Limits(
+            idle_timeout=self.idle_timeout,
+            max_lifetime=self.max_lifetime,
+            warning_period=self.warning_period,
+            heartbeat_interval=self.heartbeat_interval,
+        )
+        fitted = asked.fitted()
+        if fitted.warning_period < asked.warning_period:
+            self.log.warning(
+                "c.TTLAuthenticator.warning_period of %gs doesn't fit into a limit of "
+                "%gs: warning %gs before the end",
+                asked.warning_period,
+                asked.shortest,
+                fitted.warning_period,
+            )
+        return fitted
+
+    # -- JupyterHub's hooks -----------------------------------------------------
+
+    def get_handlers(self, app: Any) -> list[tuple[Any, ...]]:
+        """Take over the hub's routes: each of its handlers with the check.
+
+        JupyterHub asks once, when its settings are ready and before it serves.
+        """
+        with startup.one_clear_message(app):
+            self.sessions = startup.start(self, app)
+        routes = startup.hub_routes(super().get_handlers(app), app)
+        return guard.guard_routes([*handlers.routes(routes), *routes])
+
+    async def authenticate(self, handler: Any, data: Any) -> Any:
+        """Authenticate by the wrapped class, and note for the session who it was.
+
+        Returns:
+            What the wrapped class returns.
+        """
+        model = await maybe_future(super().authenticate(handler, data))
+        if model and isinstance(handler, guard.Guard):
+            name = model["name"] if isinstance(model, dict) else model
+            handler.ttl_note_authenticated(self.normalize_username(name))
+        return model
+
+    async def refresh_user(self, user: Any, handler: Any = None) -> Any:
+        """Check the session where no guarded handler has, then ask the wrapped class.
+
+        Returns:
+            As JupyterHub defines it; ``False`` for an ended session.
+        """
+        refreshed = False
+        if not self._is_over(user, handler):
+            refreshed = await maybe_future(super().refresh_user(user, handler))
+        if not refreshed and handler is not None:
+            # JupyterHub 6.1 reads it after a refusal, but only tokens set it
+            vars(handler).setdefault("_token_authenticated", False)
+        return refreshed
+
+    def _is_over(self, user: Any, handler: Any) -> bool:
+        # guarded handlers have checked; other users are not judged by this cookie
+        if self.sessions is None or handler is None or isinstance(handler, guard.Guard):
+            return False
+        return self.sessions.is_over(handler, user)
+
+    def delete_user(self, user: Any) -> Any:
+        """End the sessions of a user who is being deleted."""
+        if self.sessions is not None:
+            for session in self.sessions.registry.of_user(user.id):
+                self.sessions.enforcement.end(session, Reason.REVOKED)
+        return super().delete_user(user)

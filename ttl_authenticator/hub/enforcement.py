@@ -1,0 +1,223 @@
+"""What the end of a session does, in an order that survives a crash.
+
+Runs in the hub, on its loop. An end is first a mark in memory, which no later
+failure takes back; then a row on disk; then the rest, each step idempotent and tried
+again until it succeeds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from jupyterhub import orm
+from sqlalchemy.exc import SQLAlchemyError
+
+from .metrics import ENDED_SESSIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterable
+
+    from ..core.registry import SessionRegistry
+    from ..core.session import Reason, Session
+    from .journal import Journal
+
+FIRST_RETRY = 1.0
+LAST_RETRY = 60.0
+"""Seconds between two attempts at the steps of an end that fail, doubling."""
+
+AT_ONCE = 8
+"""Ends carried out at the same time."""
+
+CROWD = 50
+"""Sessions ended between two turns of the hub's loop, at most."""
+
+
+class Enforcement:
+    """Ends sessions.
+
+    Args:
+        registry: the sessions.
+        journal: writes them.
+        db: JupyterHub's shared database session.
+        clear_auth_state: forget a user's ``auth_state`` with the last session.
+        log: a logger.
+    """
+
+    def __init__(
+        self,
+        registry: SessionRegistry,
+        journal: Journal,
+        db: Any,
+        clear_auth_state: bool,
+        log: Any,
+    ) -> None:
+        self.registry = registry
+        self.journal = journal
+        self.db = db
+        self.clear_auth_state = clear_auth_state
+        self.log = log
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._places = asyncio.Semaphore(AT_ONCE)
+        self._wake = asyncio.Event()
+
+    # -- ending ---------------------------------------------------------------
+
+    def end(self, session: Session, reason: Reason) -> None:
+        """End a session now; the rest follows in the background."""
+        if self.mark(session, reason):
+            self._spawn(self._record_and_carry_out([session]))
+
+    async def record(self, session: Session, reason: Reason) -> None:
+        """End a session now, on disk when this returns.
+
+        The rest is left to :meth:`carry_out`.
+        """
+        if self.mark(session, reason):
+            await self.journal.write([session])
+
+    def carry_out(self, session: Session) -> None:
+        """Do in the background what follows from a recorded end."""
+        self._spawn(self._carry_out(session))
+
+    def mark(self, session: Session, reason: Reason) -> bool:
+        """End a session in memory: from here on its cookie and tokens are refused.
+
+        Returns:
+            Whether it was alive until now.
+        """
+        if not self.registry.end(session, reason):
+            return False
+        ENDED_SESSIONS.labels(reason=reason.value).inc()
+        self.log.info("Session of %s ended: %s", session.user, reason.value)
+        return True
+
+    def resume(self) -> None:
+        """Finish the ends that a crash interrupted, before the hub serves.
+
+        Tokens and ``auth_state`` go at once; what fails is tried again later.
+        """
+        for session in self.registry:
+            if session.ended is not None and not session.finished:
+                self.log.info("Resuming the end of a session of %s", session.user)
+                self._attempt(session)
+                self.carry_out(session)
+
+    async def idle(self) -> None:
+        """Wait until everything that was begun has been done."""
+        while self._tasks:
+            await asyncio.gather(*self._tasks)
+
+    # -- deadlines ------------------------------------------------------------
+
+    async def run(self) -> None:
+        """End sessions at their deadlines with nobody asking, until cancelled."""
+        while True:
+            try:
+                await self._end_due()
+            except Exception:
+                # an unforeseen failure must not stop all later ends
+                self.log.exception("Ending sessions failed; trying again")
+                await asyncio.sleep(FIRST_RETRY)
+            await self._until_next_deadline()
+
+    def wake(self) -> None:
+        """Look at the deadlines again, as the clock or a limit has changed."""
+        self._wake.set()
+
+    async def _end_due(self) -> None:
+        while (deadline := self.registry.next_deadline()) is not None:
+            if deadline > self.registry.clock():
+                return
+            due = self.registry.due(at_most=CROWD)
+            ended = [session for session, why in due if self.mark(session, why)]
+            if ended:
+                self._spawn(self._record_and_carry_out(ended))
+            await asyncio.sleep(0)
+
+    async def _until_next_deadline(self) -> None:
+        deadline = self.registry.next_deadline()
+        # a second at most: sessions are added and the machine may have slept
+        delay = 1.0 if deadline is None else deadline - self.registry.clock()
+        self._wake.clear()
+        waiting = self._wake.wait()
+        try:
+            await asyncio.wait_for(waiting, timeout=min(max(delay, 0.0), 1.0))
+        except asyncio.TimeoutError:
+            return
+
+    # -- what follows from an end -----------------------------------------------
+
+    async def _record_and_carry_out(self, sessions: Iterable[Session]) -> None:
+        sessions = list(sessions)
+        await self.journal.write(sessions)
+        await asyncio.gather(*map(self._carry_out, sessions))
+
+    async def _carry_out(self, session: Session) -> None:
+        delay = FIRST_RETRY
+        while True:
+            async with self._places:
+                if self._attempt(session):
+                    break
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, LAST_RETRY)
+        self.registry.finish(session)
+        await self.journal.write([session])
+
+    def _attempt(self, session: Session) -> bool:
+        steps: tuple[Callable[[Session], None], ...] = (
+            self._delete_tokens,
+            self._clear_auth_state,
+        )
+        try:
+            for step in steps:
+                step(session)
+        except Exception:
+            self.log.exception("The end of a session of %s is delayed", session.user)
+            return False
+        return True
+
+    def _delete_tokens(self, session: Session) -> None:
+        # an empty list or id would match tokens that belong to no session
+        session_ids = [i for i in session.session_ids if i]
+        if not session_ids:
+            return
+        self._delete_and_commit(
+            row
+            for model in (orm.APIToken, orm.OAuthCode)
+            for row in self.db.query(model).filter(
+                model.user_id == session.user_id, model.session_id.in_(session_ids)
+            )
+        )
+
+    def _delete_and_commit(self, rows: Iterable[Any]) -> None:
+        # no await between: the session is shared with every request
+        try:
+            for row in list(rows):
+                self.db.delete(row)
+            self.db.commit()
+        except SQLAlchemyError:
+            self.db.rollback()
+            raise
+
+    def _clear_auth_state(self, session: Session) -> None:
+        if not self.clear_auth_state or self.registry.of_user(session.user_id):
+            return
+        user = self.db.get(orm.User, session.user_id)
+        if user is None or user.encrypted_auth_state is None:
+            return
+        try:
+            user.encrypted_auth_state = None
+            self.db.commit()
+        except SQLAlchemyError:
+            self.db.rollback()
+            raise
+
+    def delete_token(self, token: Any) -> None:
+        """Delete one OAuth token or code that belongs to no live session."""
+        self._delete_and_commit([token])
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

@@ -1,0 +1,361 @@
+"""JupyterHub's handlers with the check on every request.
+
+Runs in the hub. Each handler class is subclassed once: a cookie or token of an ended
+session is then exactly an invalid one, and every login gets a session of its own.
+Routes, arguments and metric labels stay JupyterHub's.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+from jupyterhub import orm
+from jupyterhub.apihandlers.auth import (
+    OAuthAuthorizeHandler,
+    OAuthTokenHandler,
+    TokenAPIHandler,
+)
+from jupyterhub.handlers import BaseHandler, LogoutHandler
+from tornado import web
+from tornado.util import import_object
+
+from ..core.session import Judgement, Reason, Session, State
+from . import cookies
+from .pages import PageVariables
+from .sessions import SETTING, HubSessions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    # what the mixins below are mixed with
+    class _Handler(BaseHandler): ...
+else:
+    _Handler = object
+
+
+class Guard(_Handler):
+    """The check, for any handler of the hub."""
+
+    ttl_admits_waiting = False
+    """Serve a session whose idle end waits for reports after a restart."""
+
+    ttl_session: Session | None = None
+    """The live session whose cookie or token came with this request."""
+
+    ttl_refused: tuple[Session | None, Judgement] | None = None
+    """What was refused: its session, where it is known, and why."""
+
+    _ttl_signed_in: Session | None = None
+    _ttl_issuing: int | None = None
+    _ttl_issued = b""
+
+    @property
+    def ttl(self) -> HubSessions:
+        """Return the hub's sessions."""
+        sessions: HubSessions = self.settings[SETTING]
+        return sessions
+
+    async def prepare(self) -> None:
+        """Check once more after what may have taken long, and note activity."""
+        await super().prepare()
+        session = self.ttl_session
+        if session is None:
+            return
+        if not self._ttl_admitted(session, self.ttl.judge(session)):
+            # it ended while the wrapped authenticator refreshed its user
+            self.ttl_session = None
+            self._jupyterhub_user = None
+            self._resolve_roles_and_scopes()
+        elif not getattr(self, "_token_authenticated", False) and is_navigation(
+            self.request.headers, by_human=True
+        ):
+            self.ttl.registry.touch(session, self.ttl.registry.clock())
+
+    # -- cookies and tokens that come in ----------------------------------------
+
+    def _user_for_cookie(self, cookie_name: str, cookie_value: Any = None) -> Any:
+        value = cookie_value or self.get_cookie(cookie_name)
+        if not value:
+            return super()._user_for_cookie(cookie_name, cookie_value)
+        own = cookie_value is None
+        session = self.ttl.known(value)
+        if session is not None and not self._ttl_admitted(
+            session, self.ttl.judge(session), note=own
+        ):
+            return None
+        user = super()._user_for_cookie(cookie_name, cookie_value)
+        if user is None:
+            return None
+        if session is None:
+            session, judgement = self.ttl.adopt(value, user)
+            if not self._ttl_admitted(session, judgement, note=own):
+                return None
+        if own:
+            self.ttl_session = session
+        return user
+
+    def get_token(self) -> Any:
+        """Return the request's token, unless its session has ended."""
+        if not hasattr(self, "_ttl_token"):
+            token = super().get_token()
+            self._ttl_token = token if self._ttl_admits_token(token) else None
+        return self._ttl_token
+
+    def _ttl_admits_token(self, token: Any) -> bool:
+        if token is None:
+            return True
+        session, judgement = self.ttl.judge_token(token)
+        if self._ttl_admitted(session, judgement):
+            # a page was signed in by its cookie, whatever token comes along
+            self.ttl_session = self.ttl_session or session
+            return True
+        if judgement.state is State.ENDED:
+            self.log.warning(
+                "Deleting a token of %s: it belongs to no live session", token.user.name
+            )
+            self.ttl.enforcement.delete_token(token)
+        return False
+
+    def _ttl_admitted(
+        self, session: Session | None, judgement: Judgement, note: bool = True
+    ) -> bool:
+        admitted = judgement.state is State.ACTIVE or (
+            judgement.state is State.WAITING and self.ttl_admits_waiting
+        )
+        if note and not admitted:
+            self.ttl_refused = session, judgement
+        return admitted
+
+    def clear_cookie(self, cookie_name: str, **kwargs: Any) -> None:
+        """Clear a cookie, but no login cookie: only :class:`LogoutGuard` does that.
+
+        An answer that is late would clear the cookie of a newer login.
+        """
+        if cookie_name not in (self.hub.cookie_name, cookies.SESSION_ID_COOKIE):
+            super().clear_cookie(cookie_name, **kwargs)
+
+    # -- signing in -------------------------------------------------------------
+
+    @functools.cached_property
+    def _ttl_authenticated(self) -> set[str]:
+        """Names of users that were really authenticated in this request."""
+        return set()
+
+    def ttl_note_authenticated(self, name: str) -> None:
+        """Note that a user was authenticated: what follows is a login."""
+        self._ttl_authenticated.add(name)
+
+    async def authenticate(self, data: Any = None) -> Any:
+        """Authenticate somebody, and remember that it happened."""
+        model = await super().authenticate(data)
+        if model:
+            name = model["name"] if isinstance(model, dict) else model
+            self.ttl_note_authenticated(name)
+        return model
+
+    async def auth_to_user(self, authenticated: Any, user: Any = None) -> Any:
+        """Find the user of a login (or of a refresh, where ``user`` is given)."""
+        found = await super().auth_to_user(authenticated, user)
+        if user is None:
+            self.ttl_note_authenticated(found.name)
+        return found
+
+    def user_from_username(self, username: str) -> Any:
+        """Find or make a user, as older authenticators' handlers do for a login."""
+        user = super().user_from_username(username)
+        self.ttl_note_authenticated(user.name)
+        return user
+
+    def set_login_cookie(self, user: Any) -> None:
+        """Sign a user in with new cookies, if somebody was authenticated.
+
+        A signed-in visit of the login page ends here as well and renews nothing.
+        """
+        previous = self._ttl_previous
+        signed_in = previous is not None and previous.user_id == user.id
+        if user.name in self._ttl_authenticated or not signed_in:
+            # JupyterHub issues new cookies only where the request has none
+            for name in (self.hub.cookie_name, cookies.SESSION_ID_COOKIE):
+                self.request.cookies.pop(name, None)
+            if self._ttl_signed_in is None:
+                self.__dict__.pop("_session_id", None)
+        super().set_login_cookie(user)
+
+    def set_hub_cookie(self, user: Any) -> None:
+        """Issue the hub cookie of a new session, at a second of its own."""
+        already = self._ttl_signed_in
+        if already is not None and already.user_id == user.id:
+            return
+        previous = already or self._ttl_previous
+        self._ttl_issuing = self.ttl.registry.next_issue_second(user.id)
+        super().set_hub_cookie(user)
+        self._ttl_signed_in = self.ttl.signed_in(
+            user, self._ttl_issued, self._ttl_issuing, previous
+        )
+        self.ttl_session = self._ttl_signed_in
+
+    def create_signed_value(
+        self, name: str, value: Any, version: int | None = None
+    ) -> bytes:
+        """Sign a value; the hub cookie with the issue time of its session."""
+        if self._ttl_issuing is None or name != self.hub.cookie_name:
+            signed: bytes = super().create_signed_value(name, value, version)
+            return signed
+        self._ttl_issued = cookies.sign(self, name, value, self._ttl_issuing)
+        return self._ttl_issued
+
+    @functools.cached_property
+    def _ttl_previous(self) -> Session | None:
+        """Return the live session of the cookie that the browser sent, if any.
+
+        Whoever shows the value that a session was issued has its cookie: no other
+        proof is needed. First asked before a login drops the request's cookies.
+        """
+        value = self.get_cookie(self.hub.cookie_name)
+        session = self.ttl.known(value) if value else None
+        if session is None or self.ttl.judge(session).state is not State.ACTIVE:
+            return None
+        return session
+
+    # -- pages ------------------------------------------------------------------
+
+    @property
+    def template_namespace(self) -> dict[str, Any]:
+        """Add ``ttl`` to what templates see."""
+        namespace: dict[str, Any] = super().template_namespace
+        namespace["ttl"] = PageVariables.of(self)
+        return namespace
+
+    def render_template(self, name: str, *args: Any, **ns: Any) -> Any:
+        """Render a page; Back must not show it after the session has ended."""
+        if self.current_user:
+            self.set_header("Cache-Control", "no-store")
+        return super().render_template(name, *args, **ns)
+
+
+class LogoutGuard(Guard):
+    """Signing out: ends the session of the cookie that came with the request."""
+
+    def clear_cookie(self, cookie_name: str, **kwargs: Any) -> None:
+        """Clear a cookie, of a login as well."""
+        super(Guard, self).clear_cookie(cookie_name, **kwargs)
+
+    async def get(self) -> None:
+        """Sign out where a person went: an image or a script does not."""
+        if not is_navigation(self.request.headers):
+            raise web.HTTPError(403, "Signing out takes a visit of this page")
+        await self._ttl_sign_out()
+
+    async def post(self) -> None:
+        """Sign out; JupyterHub has checked the XSRF token."""
+        await self._ttl_sign_out()
+
+    async def _ttl_sign_out(self) -> None:
+        session = self.ttl_session
+        if session is None:
+            await super().get()
+            return
+        # Ended now, so that JupyterHub goes by the cookie alone: its own search for
+        # tokens would believe a session id that the browser made up. auth_state and
+        # tokens go afterwards, as a logout handler may still need them.
+        await self.ttl.enforcement.record(session, Reason.LOGOUT)
+        try:
+            await super().get()
+        finally:
+            self.ttl.enforcement.carry_out(session)
+
+
+class AuthorizeGuard(Guard):
+    """A code or token is about to be made: it must belong to this session."""
+
+    async def prepare(self) -> None:
+        """Note the session id under which tokens will be made."""
+        await super().prepare()
+        if self.current_user and self.ttl_session is not None:
+            await self.ttl.hold_session_id(self, self.ttl_session)
+
+
+class ExchangeGuard(Guard):
+    """A code is exchanged for a token, unless its session has ended."""
+
+    async def prepare(self) -> None:
+        """Delete the code of an ended session: JupyterHub then refuses it."""
+        await super().prepare()
+        code = orm.OAuthCode.find(self.db, self.get_body_argument("code", ""))
+        if code is not None and self.ttl.judge_token(code)[1].state is State.ENDED:
+            self.log.warning("Refusing an OAuth code: it belongs to no live session")
+            self.ttl.enforcement.delete_token(code)
+
+
+class LookupGuard(Guard):
+    """The deprecated API that tells whose token one is."""
+
+    async def prepare(self) -> None:
+        """Delete the token asked about if its session has ended."""
+        await super().prepare()
+        asked = self.path_args[0] if self.path_args and self.current_user else None
+        token = orm.APIToken.find(self.db, asked) if asked else None
+        if token is not None and self.ttl.judge_token(token)[1].state is State.ENDED:
+            self.ttl.enforcement.delete_token(token)
+
+
+_SPECIAL: tuple[tuple[type, type[Guard]], ...] = (
+    (LogoutHandler, LogoutGuard),
+    (OAuthAuthorizeHandler, AuthorizeGuard),
+    (OAuthTokenHandler, ExchangeGuard),
+    (TokenAPIHandler, LookupGuard),
+)
+
+
+def is_navigation(headers: Any, by_human: bool = False) -> bool:
+    """Tell whether a browser shows the answer as a page.
+
+    Args:
+        headers: the request's headers.
+        by_human: only what a person's click, key or address bar began, as far as the
+            browser says: a script's reload does not. Without Fetch Metadata headers
+            (plain http to another machine) nobody can tell, so it is not.
+
+    Returns:
+        Whether it does; without Fetch Metadata headers ``not by_human``.
+    """
+    mode, destination = headers.get("Sec-Fetch-Mode"), headers.get("Sec-Fetch-Dest")
+    if by_human:
+        return bool(destination == "document" and headers.get("Sec-Fetch-User") == "?1")
+    return mode in (None, "navigate") and destination in (None, "document")
+
+
+@functools.cache
+def guarded(handler: Any) -> Any:
+    """Make the guarded subclass of a handler, once for each class.
+
+    Args:
+        handler: a request handler class.
+
+    Returns:
+        The subclass; the class itself where it isn't one of JupyterHub's handlers
+        (static files, say) or is guarded already.
+    """
+    if not issubclass(handler, BaseHandler) or issubclass(handler, Guard):
+        return handler
+    guard = next((g for stock, g in _SPECIAL if issubclass(handler, stock)), Guard)
+    # metrics are labelled by these names
+    names = {"__module__": handler.__module__, "__qualname__": handler.__qualname__}
+    return type(handler)(handler.__name__, (guard, handler), names)
+
+
+def guard_routes(routes: Iterable[Sequence[Any]]) -> list[tuple[Any, ...]]:
+    """Guard the handlers of a routing table.
+
+    Args:
+        routes: ``(pattern, handler, ...)``, the handler a class or its dotted path.
+
+    Returns:
+        The same table with guarded handlers.
+    """
+    table = []
+    for pattern, handler, *rest in routes:
+        cls: Any = import_object(handler) if isinstance(handler, str) else handler
+        table.append((pattern, guarded(cls), *rest))
+    return table

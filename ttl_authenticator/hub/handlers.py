@@ -1,0 +1,218 @@
+"""Our own addresses on the hub: the session endpoint and the pages.
+
+Runs in the hub.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+from jupyterhub.apihandlers.base import APIHandler
+from jupyterhub.handlers import BaseHandler, LoginHandler
+from jupyterhub.handlers.static import CacheControlStaticFilesHandler
+from jupyterhub.utils import url_path_join
+from tornado import web
+from tornado.httputil import url_concat
+
+from ..core.session import Reason, State
+from ..page import files
+from .guard import Guard, guarded
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+LARGEST_BODY = 1024
+"""Bytes of a heartbeat that are read; a real one has about thirty."""
+
+
+class SessionHandler(Guard, APIHandler):
+    """``/hub/api/ttl/session``: what is left of the caller's session."""
+
+    ttl_admits_waiting = True
+
+    def _record_activity(self, obj: Any, timestamp: Any = None) -> bool:  # noqa: ARG002
+        # asking is not activity, for JupyterHub's own books either
+        return False
+
+    def check_xsrf_cookie(self) -> None:
+        """Check as JupyterHub does, but tell an ended session in any case.
+
+        It changes nothing, and Chromium could not be told otherwise: with an
+        ``Origin`` header JupyterHub refuses before the handler runs.
+        """
+        if not (getattr(self, "_jupyterhub_user", None) is None and self.ttl_refused):
+            super().check_xsrf_cookie()
+
+    async def get(self) -> None:
+        """Tell what is left."""
+        self._answer()
+
+    async def post(self) -> None:
+        """Move activity forward, then tell what is left."""
+        session = self.ttl_session
+        if session is not None and self.current_user:
+            self._check_origin()
+            idle_seconds = read_heartbeat(self.request.body)
+            now = self.ttl.registry.clock()
+            self.ttl.registry.touch(session, now - idle_seconds)
+        self._answer()
+
+    def _check_origin(self) -> None:
+        if self.request.headers.get("Sec-Fetch-Site") == "cross-site":
+            raise web.HTTPError(403, "Heartbeats come from pages of this hub")
+        token = self.get_token()
+        if token is None:
+            return
+        client = token.oauth_client
+        if client is None or client.spawner is None:
+            raise web.HTTPError(403, "Only a user's server reports activity by token")
+
+    def _answer(self) -> None:
+        self.set_header("Cache-Control", "no-store")
+        if not self.current_user:
+            self._answer_refused()
+            return
+        session = self.ttl_session
+        if session is None:
+            self.write({"state": "exempt"})
+            return
+        judgement = self.ttl.judge(session)
+        if judgement.state is State.ENDED:
+            self._answer_ended(judgement.reason)
+            return
+        limits = self.ttl.limits(session)
+        left = session.remaining(limits, self.ttl.registry.clock())
+        self.write(
+            {
+                "state": "active",
+                "user": self.current_user.name,
+                "session": session.reference,
+                "idle_remaining": left.idle,
+                "lifetime_remaining": left.lifetime,
+                "warning_period": limits.warning_period,
+                "heartbeat_interval": limits.heartbeat_interval,
+            }
+        )
+
+    def _answer_refused(self) -> None:
+        if self.ttl_refused is None:
+            raise web.HTTPError(403)
+        self._answer_ended(self.ttl_refused[1].reason)
+
+    def _answer_ended(self, reason: Reason | None) -> None:
+        self.set_status(401)
+        self.write(
+            {
+                "state": "ended",
+                "reason": (reason or Reason.REVOKED).value,
+                "login_url": self.settings["login_url"],
+            }
+        )
+
+
+def read_heartbeat(body: bytes) -> float:
+    """Read a heartbeat.
+
+    Args:
+        body: ``{"idle_seconds": 3.2}``.
+
+    Returns:
+        Seconds since the human's last input, finite and not negative.
+
+    Raises:
+        tornado.web.HTTPError: 400, the body is anything else.
+    """
+    error = web.HTTPError(400, 'The body must be {"idle_seconds": SECONDS}')
+    if len(body) > LARGEST_BODY:
+        raise error
+    try:
+        model = json.loads(body)
+    except (ValueError, RecursionError):
+        raise error from None
+    seconds = model.get("idle_seconds") if isinstance(model, dict) else None
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        raise error
+    try:
+        seconds = float(seconds)
+    except OverflowError:
+        raise error from None
+    if not math.isfinite(seconds) or seconds < 0:
+        raise error
+    return seconds
+
+
+class SignedOutHandler(Guard, BaseHandler):
+    """``/hub/ttl/signed-out``: says why, and waits for a click.
+
+    It never leads to a login by itself, as a provider would sign the person in again.
+    """
+
+    async def get(self) -> None:
+        """Show the page, or lead somebody back who is signed in."""
+        next_url = self._validate_next_url(self.get_argument("next", ""))
+        if self.current_user:
+            home = url_path_join(self.hub.base_url, "home")
+            self.redirect(next_url or home)
+            return
+        sign_in_url = self.settings["login_url"]
+        if next_url:
+            sign_in_url = url_concat(sign_in_url, {"next": next_url})
+        html = await self.render_template(
+            "ttl/signed_out.html",
+            message=self.ttl.messages[self._reason().value],
+            sign_in_url=sign_in_url,
+            ttl_page=True,
+        )
+        self.finish(html)
+
+    def _reason(self) -> Reason:
+        if self.ttl_refused is not None and self.ttl_refused[1].reason:
+            return self.ttl_refused[1].reason
+        try:
+            # the address may say anything: it only chooses one of our texts
+            return Reason(self.get_argument("reason", ""))
+        except ValueError:
+            return Reason.REVOKED
+
+
+class RenewMixin(Guard):
+    """``/hub/ttl/renew``: the wrapped authenticator's login for a signed-in person."""
+
+    @web.authenticated
+    async def get(self) -> None:
+        """Begin the login once more; its end makes a new session of this one."""
+        next_url = self.get_next_url(self.current_user)
+        login_url = self.authenticator.login_url(self.hub.base_url)
+        if login_url != self.settings["login_url"]:
+            self.redirect(url_concat(login_url, {"next": next_url}))
+        elif self.authenticator.auto_login:
+            # the request itself says who it is, in a header for example
+            if await self.login_user() is None:
+                raise web.HTTPError(403)
+            self.redirect(next_url)
+        else:
+            self.finish(await self._render(username=self.current_user.name))
+
+
+class StaticHandler(CacheControlStaticFilesHandler):
+    """``/hub/ttl/timer.js`` and its style."""
+
+
+def routes(hub_routes: Sequence[Sequence[Any]]) -> list[tuple[Any, ...]]:
+    """List our routes below the hub's prefix.
+
+    Args:
+        hub_routes: the others, among them the login page to renew a session with.
+    """
+    login = next((h for path, h, *_ in hub_routes if path == "/login"), LoginHandler)
+    if not issubclass(login, LoginHandler):
+        login = LoginHandler
+    renew = type("RenewHandler", (RenewMixin, guarded(login)), {"__module__": __name__})
+    return [
+        (r"/api/ttl/session", SessionHandler),
+        (r"/ttl/signed-out", SignedOutHandler),
+        (r"/ttl/renew", renew),
+        (r"/ttl/(timer\.(?:js|css))", StaticHandler, {"path": str(files.STATIC)}),
+    ]
