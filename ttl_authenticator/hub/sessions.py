@@ -52,11 +52,12 @@ class HubSessions:
         self.enforcement = enforcement
         self.messages = messages
         self.log = log
+        self.background: list[asyncio.Future[None]] = []
 
     def begin(self) -> None:
         """Begin to watch deadlines and to write activity, until the hub stops."""
         work = (self.enforcement.run(), self.journal.run())
-        self._background = [asyncio.ensure_future(task) for task in work]
+        self.background = [asyncio.ensure_future(task) for task in work]
 
     def limits(self, session: Session) -> Limits:
         """Return the limits in force for a session's user."""

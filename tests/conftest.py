@@ -1,0 +1,36 @@
+"""Fixtures for all tests."""
+
+import pytest
+from support.hub import Hub
+
+
+@pytest.fixture(scope="module")
+async def hubs(tmp_path_factory):
+    """Return a function that starts a real hub with some settings changed."""
+    started = []
+
+    async def start(folder=None, clock=None, **sections):
+        folder = folder or tmp_path_factory.mktemp("hub")
+        hub = Hub(folder, clock, **sections)
+        started.append(hub)
+        return await hub.start()
+
+    yield start
+    for hub in started:
+        if hub.app is not None:
+            await hub.stop()
+
+
+@pytest.fixture(scope="module")
+async def shared_hub(hubs):
+    """Return the hub of a module, with an idle timeout of 60 s and 600 s to live."""
+    return await hubs()
+
+
+@pytest.fixture
+async def hub(shared_hub):
+    """Return the module's hub; it must not have logged a traceback meanwhile."""
+    shared_hub.log.records.clear()
+    yield shared_hub
+    await shared_hub.settle()
+    assert [] == shared_hub.log.tracebacks, shared_hub.log.text

@@ -1,0 +1,1 @@
+"""What the tests stand on: real hubs, clients as browsers send, clocks."""

@@ -1,0 +1,254 @@
+"""A real JupyterHub behind the real npm proxy, in the test's own event loop.
+
+Nothing of it is replaced but its clock, and what would stop the test's process.
+"""
+
+import asyncio
+import logging
+import os
+import socket
+from pathlib import Path
+
+from jupyterhub.app import JupyterHub
+from jupyterhub.utils import url_path_join
+from support.client import Client
+from support.clock import MovableClock
+from traitlets.config import Config
+
+from ttl_authenticator import TTLAuthenticator
+from ttl_authenticator.cli.proxy import ensure_proxy
+
+SERVICE = "reports"
+SERVICE_TOKEN = "secret-of-the-service-reports"
+SERVICE_CLIENT = f"service-{SERVICE}"
+
+
+class _App(JupyterHub):
+    def init_signal(self):
+        """Leave the signals of the test's process alone."""
+
+    def _stop_event_loop(self):
+        """Leave the test's loop alone."""
+
+
+class Records(logging.Handler):
+    """Keeps what the hub logs."""
+
+    def __init__(self):
+        super().__init__()
+        self.records = []
+
+    def emit(self, record):
+        self.records.append(record)
+
+    @property
+    def text(self):
+        formatter = logging.Formatter()
+        return "\n".join(formatter.format(record) for record in self.records)
+
+    @property
+    def tracebacks(self):
+        return [r for r in self.records if r.exc_info or "Traceback" in r.getMessage()]
+
+
+def free_port():
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+def real_config(folder, **sections):
+    """Return the configuration of a hub on loopback, changed by ``sections``."""
+    port = free_port()
+    config = Config(
+        {
+            "JupyterHub": {
+                "bind_url": f"http://127.0.0.1:{port}",
+                "hub_bind_url": f"http://127.0.0.1:{free_port()}",
+                "db_url": f"sqlite:///{folder}/jupyterhub.sqlite",
+                "cookie_secret_file": f"{folder}/cookie_secret",
+                "pid_file": f"{folder}/hub.pid",
+                "spawner_class": "simple",
+                "log_level": "DEBUG",
+                "services": [
+                    {
+                        "name": SERVICE,
+                        "api_token": SERVICE_TOKEN,
+                        "oauth_redirect_uri": "/services/reports/oauth_callback",
+                        "oauth_no_confirm": True,
+                    }
+                ],
+                "service_check_interval": 0,
+                "load_roles": [
+                    {
+                        "name": "user",
+                        "scopes": ["self", f"access:services!service={SERVICE}"],
+                    }
+                ],
+            },
+            "ConfigurableHTTPProxy": {
+                "command": list(ensure_proxy().argv),
+                "api_url": f"http://127.0.0.1:{free_port()}",
+                "pid_file": f"{folder}/proxy.pid",
+            },
+            "Authenticator": {"allow_all": True, "admin_users": {"root"}},
+            "SimpleLocalProcessSpawner": {"home_dir_template": f"{folder}/{{username}}"},
+            "Spawner": {
+                "args": ["--allow-root"],
+                "start_timeout": 120,
+                "http_timeout": 120,
+                "environment": {"JUPYTER_PLATFORM_DIRS": "1"},
+            },
+            "TTLAuthenticator": {
+                "authenticator_class": "dummy",
+                "idle_timeout": 60,
+                "max_lifetime": 600,
+            },
+        }
+    )
+    config.merge(Config(sections))
+    return config
+
+
+class Hub:
+    """A hub that a test starts, asks and stops."""
+
+    def __init__(self, folder, clock=None, **sections):
+        self.folder = Path(folder)
+        self.clock = clock or MovableClock()
+        self.config = real_config(folder, **sections)
+        self.log = Records()
+        self.url = self.config.JupyterHub.bind_url
+        self.app = None
+        self._clients = []
+
+    async def start(self):
+        """Start as the administrator's one setting would have it."""
+        clock = self.clock
+
+        class ClockedTTLAuthenticator(TTLAuthenticator):
+            ttl_clock = staticmethod(clock)
+
+        if "authenticator_class" not in self.config.JupyterHub:
+            self.config.JupyterHub.authenticator_class = ClockedTTLAuthenticator
+        await _close_http_clients()
+        before = Path.cwd()
+        # JupyterHub writes some files where it is started
+        os.chdir(self.folder)
+        try:
+            _App.clear_instance()
+            self.app = _App.instance(config=self.config)
+            self.app.log.addHandler(self.log)
+            await self.app.initialize([])
+            await self.app.start()
+        finally:
+            os.chdir(before)
+        return self
+
+    async def stop(self):
+        """Stop the hub, its proxy and its servers."""
+        for client in self._clients:
+            await client.close()
+        self.app.http_server.stop()
+        self.app.metrics_collector.stop()
+        for callback in self.app._periodic_callbacks.values():
+            callback.stop()
+        await self.app.cleanup()
+        if self.sessions is not None:
+            for task in self.sessions.background:
+                task.cancel()
+            await asyncio.wait(self.sessions.background)
+        await self.app.http_server.close_all_connections()
+        await _close_http_clients()
+        self.app.db.close()
+        self.app.db.get_bind().dispose()
+        self.app._atexit_ran = True
+        self.app.log.removeHandler(self.log)
+        _App.clear_instance()
+
+    @property
+    def sessions(self):
+        return self.app.authenticator.sessions
+
+    @property
+    def registry(self):
+        return self.sessions.registry
+
+    def client(self):
+        client = Client(self.url)
+        self._clients.append(client)
+        return client
+
+    async def signed_in(self, name="alice"):
+        """Return a new browser in which somebody has signed in."""
+        client = self.client()
+        await client.sign_in(name)
+        return client
+
+    async def advance(self, seconds):
+        """Let time pass, and what is due happen."""
+        self.clock.offset += seconds
+        await self.settle()
+
+    async def settle(self):
+        """Wait until all that is due has ended, to the last step."""
+        self.sessions.enforcement.wake()
+        while self.registry.next_deadline() is not None:
+            if self.registry.next_deadline() > self.clock():
+                break
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        await self.sessions.enforcement.idle()
+
+    def session_of(self, client):
+        """Return what the registry knows of a browser's cookie."""
+        return self.sessions.known(client.hub_cookie)
+
+    def user(self, name):
+        return self.app.users[name]
+
+    async def api(self, path, token, method="GET", **kwargs):
+        """Ask the hub's API by token."""
+        client = self.client()
+        url = url_path_join("/hub/api", path)
+        headers = {"Authorization": f"token {token}"}
+        return await client.http.request(method, url, headers=headers, **kwargs)
+
+    async def authorize(self, client, **kwargs):
+        """Begin OAuth for the service; return the answer with its code."""
+        return await client.go(
+            "/hub/api/oauth2/authorize",
+            params={
+                "client_id": SERVICE_CLIENT,
+                "redirect_uri": "/services/reports/oauth_callback",
+                "response_type": "code",
+                "state": "state",
+            },
+            **kwargs,
+        )
+
+    async def exchange(self, code):
+        """Exchange a code for a token; return the answer."""
+        return await self.client().http.post(
+            "/hub/api/oauth2/token",
+            data={
+                "client_id": SERVICE_CLIENT,
+                "client_secret": SERVICE_TOKEN,
+                "grant_type": "authorization_code",
+                "code": code,
+                "redirect_uri": "/services/reports/oauth_callback",
+            },
+        )
+
+
+async def _close_http_clients():
+    """Close JupyterHub's own clients, which it keeps for the life of a process."""
+    try:
+        from jupyterhub.httpclient import JupyterHubHTTPClient
+    except ImportError:  # before JupyterHub 6
+        return
+    clients = list(JupyterHubHTTPClient._loop_instances.values())
+    if JupyterHubHTTPClient.initialized():
+        clients.append(JupyterHubHTTPClient.instance())
+    for client in clients:
+        await client.close()
