@@ -7,6 +7,8 @@ import pytest
 from support.client import BY_HUMAN, query
 from support.hub import Hub
 
+from ttl_authenticator.hub.enforcement import CROWD
+
 
 async def test_an_idle_session_ends_at_its_deadline_in_real_time(hubs):
     """Idle for 5 s while scripts poll: alive until then, over within a second."""
@@ -132,18 +134,17 @@ async def test_many_sessions_end_together_without_holding_up_the_hub(hub: Hub):
     for n in range(1000):
         hub.sessions.signed_in(user, b"cookie %d" % n, template.issued_at + n, None)
     assert 1001 == len(hub.registry.of_user(user.id))
-    slowest = 0.0
+    turns = 0
 
-    async def measure():
-        nonlocal slowest
+    async def count_turns():
+        nonlocal turns
         while True:
-            before = time.perf_counter()
             await asyncio.sleep(0)
-            slowest = max(slowest, time.perf_counter() - before)
+            turns += 1
 
-    watch = asyncio.ensure_future(measure())
+    counter = asyncio.ensure_future(count_turns())
     await hub.advance(61)
-    watch.cancel()
+    counter.cancel()
     assert [] == hub.registry.of_user(user.id)
     assert all(s.finished for s in hub.registry if s.user == "crowd")
-    assert slowest < 0.5, f"the loop stood still for {slowest:.3f} s"
+    assert turns > 1000 / CROWD

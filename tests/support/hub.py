@@ -154,6 +154,7 @@ class Hub:
         for callback in self.app._periodic_callbacks.values():
             callback.stop()
         await self.app.cleanup()
+        self.app.proxy.proxy_process.wait()
         if self.sessions is not None:
             for task in self.sessions.background:
                 task.cancel()

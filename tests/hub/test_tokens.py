@@ -1,0 +1,267 @@
+"""OAuth tokens live and die with the session of the browser they were made for."""
+
+import asyncio
+
+import pytest
+from jupyterhub import orm
+from support.client import SESSION_ID_COOKIE, query
+from support.hub import SERVICE_CLIENT, SERVICE_TOKEN
+
+
+async def code_for(hub, client):
+    """Let a browser authorize the service; return the code."""
+    answer = await hub.authorize(client)
+    assert 302 == answer.status_code, answer.text
+    return query(answer.headers["location"])["code"]
+
+
+async def token_for(hub, client):
+    """Let a browser authorize the service; return the service's token for it."""
+    answer = await hub.exchange(await code_for(hub, client))
+    assert 200 == answer.status_code, answer.text
+    return answer.json()["access_token"]
+
+
+def rows(hub, name, model=orm.APIToken):
+    """Return a user's tokens that were made for a browser."""
+    user_id = hub.user(name).id
+    found = hub.app.db.query(model).filter_by(user_id=user_id)
+    return [token for token in found if token.session_id]
+
+
+async def status(hub, token):
+    """Return how the hub answers to a token."""
+    return (await hub.api("user", token)).status_code
+
+
+async def test_only_the_tokens_of_the_ended_session_go(hub):
+    """Two browsers of one user: one idle, one active."""
+    idle, active = await hub.signed_in("twice"), await hub.signed_in("twice")
+    idle_token = await token_for(hub, idle)
+    active_token = await token_for(hub, active)
+    await hub.advance(40)
+    await active.heartbeat()
+    await hub.advance(25)
+    assert 403 == await status(hub, idle_token)
+    assert 200 == await status(hub, active_token)
+    assert 1 == len(rows(hub, "twice"))
+
+
+async def test_an_end_takes_codes_along(hub):
+    """A code that wasn't exchanged in time is worthless."""
+    client = await hub.signed_in("coder")
+    code = await code_for(hub, client)
+    assert 1 == len(rows(hub, "coder", orm.OAuthCode))
+    await hub.advance(61)
+    assert [] == rows(hub, "coder", orm.OAuthCode)
+    assert 400 == (await hub.exchange(code)).status_code
+
+
+@pytest.mark.parametrize("strict", [False, True])
+async def test_what_is_made_while_a_session_ends_is_worthless(hub, strict):
+    """A code and a token that come into being after the end are refused at first use."""
+    authenticator = hub.app.authenticator
+    if "auth_refresh_strict" in authenticator.trait_names():
+        authenticator.auth_refresh_strict = strict
+    client = await hub.signed_in("slow")
+    code_row = await late_code(hub, client)
+    answer = await hub.exchange(code_row)
+    assert 400 == answer.status_code
+    assert [] == rows(hub, "slow", orm.OAuthCode)
+    token = late_token(hub, "slow", client.session_id)
+    assert 403 == await status(hub, token)
+    assert [] == rows(hub, "slow")
+    assert token not in hub.log.text
+
+
+async def late_code(hub, client):
+    """Make a code that the end of its session did not see; end the session."""
+    code = await code_for(hub, client)
+    row = hub.app.db.query(orm.OAuthCode).filter_by(code=code).one()
+    kept = {k: getattr(row, k) for k in ("client_id", "redirect_uri", "session_id")}
+    kept |= {"user_id": row.user_id, "scopes": list(row.scopes), "code": code}
+    await hub.advance(61)
+    assert [] == rows(hub, "slow", orm.OAuthCode)
+    late = orm.OAuthCode(expires_at=int(orm.OAuthCode.now()) + 300, **kept)
+    hub.app.db.add(late)
+    hub.app.db.commit()
+    return code
+
+
+def late_token(hub, name, session_id):
+    """Make a token as JupyterHub does when a code is exchanged."""
+    return orm.APIToken.new(
+        user=hub.user(name).orm_user,
+        oauth_client=hub.app.db.query(orm.OAuthClient)
+        .filter_by(identifier=SERVICE_CLIENT)
+        .one(),
+        session_id=session_id,
+        scopes=[f"read:users:name!user={name}"],
+        expires_in=600,
+    )
+
+
+async def test_a_session_that_ends_during_a_slow_authorize_gets_no_code(hub):
+    """The wrapped ``refresh_user`` takes its time, the session ends meanwhile."""
+    client = await hub.signed_in("dawdler")
+    authenticator = hub.app.authenticator
+    reached, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow_refresh(user, handler=None):
+        reached.set()
+        await go_on.wait()
+        return True
+
+    authenticator.refresh_user, age = slow_refresh, authenticator.auth_refresh_age
+    authenticator.auth_refresh_age = 1
+    hub.user("dawdler")._auth_refreshed = None
+    try:
+        asking = asyncio.ensure_future(hub.authorize(client))
+        await reached.wait()
+        await hub.advance(61)
+        go_on.set()
+        answer = await asking
+    finally:
+        del authenticator.refresh_user
+        authenticator.auth_refresh_age = age
+    assert 302 == answer.status_code
+    assert "/hub/login" == answer.headers["location"].partition("?")[0]
+    assert [] == rows(hub, "dawdler", orm.OAuthCode)
+
+
+async def test_a_token_of_an_unknown_session_id_is_refused_and_deleted(hub):
+    """As are those from before the plugin: people sign in once."""
+    await hub.signed_in("stranger")
+    token = late_token(hub, "stranger", "session-id-of-nobody")
+    assert 403 == await status(hub, token)
+    assert [] == rows(hub, "stranger")
+
+
+async def test_a_token_of_another_users_session_is_refused(hub):
+    """A session id alone proves nothing: it must be this user's."""
+    owner = await hub.signed_in("owner")
+    await token_for(hub, owner)
+    await hub.signed_in("other")
+    token = late_token(hub, "other", owner.session_id)
+    assert 403 == await status(hub, token)
+
+
+async def test_tokens_without_a_session_are_touched_by_nobodys_end(hub):
+    """Personal, service and server tokens have no limits."""
+    client = await hub.signed_in("owner-of-tokens")
+    personal = hub.user("owner-of-tokens").new_api_token(note="personal")
+    server = hub.user("owner-of-tokens").new_api_token(note="Server at /user/x/")
+    client.drop_cookie(SESSION_ID_COOKIE)
+    await client.go("/hub/logout")
+    other = await hub.signed_in("owner-of-tokens")
+    await hub.advance(61)
+    assert 401 == (await other.session()).status_code
+    for token in (personal, server, SERVICE_TOKEN):
+        assert 200 == (await hub.api("services", token)).status_code or (
+            200 == await status(hub, token)
+        )
+        answer = await hub.api("ttl/session", token)
+        assert (200, {"state": "exempt"}) == (answer.status_code, answer.json())
+
+
+@pytest.mark.parametrize("session_id", ["", "x" * 300, None])
+async def test_a_token_always_belongs_to_the_session_of_the_cookie(hub, session_id):
+    """Whatever the browser says its session id is."""
+    name = f"liar-{len(session_id or '-')}"
+    client = await hub.signed_in(name)
+    client.drop_cookie(SESSION_ID_COOKIE)
+    if session_id is not None:
+        client.set_cookie(SESSION_ID_COOKIE, session_id)
+    token = await token_for(hub, client)
+    assert 200 == await status(hub, token)
+    [row] = rows(hub, name)
+    assert hub.session_of(client) is hub.registry.owner(row.user_id, row.session_id)
+    await hub.advance(61)
+    assert 403 == await status(hub, token)
+
+
+async def test_a_browser_cannot_hide_its_tokens_in_another_session(hub):
+    """With the session id of the user's other browser it gets a new one."""
+    first, second = await hub.signed_in("sharer"), await hub.signed_in("sharer")
+    first_token = await token_for(hub, first)
+    second.drop_cookie(SESSION_ID_COOKIE)
+    second.set_cookie(SESSION_ID_COOKIE, first.session_id)
+    second_token = await token_for(hub, second)
+    await hub.advance(40)
+    await first.heartbeat()
+    await hub.advance(25)
+    assert 200 == await status(hub, first_token)
+    assert 403 == await status(hub, second_token)
+
+
+async def test_a_session_holds_sixteen_session_ids_at_most(hub):
+    """A browser that makes up more loses the tokens of the oldest."""
+    client = await hub.signed_in("inventor")
+    tokens = []
+    for n in range(17):
+        client.drop_cookie(SESSION_ID_COOKIE)
+        client.set_cookie(SESSION_ID_COOKIE, f"invented-{n}")
+        tokens.append(await token_for(hub, client))
+    assert 16 == len(hub.session_of(client).session_ids)
+    assert [403] + [200] * 16 == [await status(hub, token) for token in tokens]
+
+
+async def test_the_deprecated_token_api_knows_no_token_of_an_ended_session(hub):
+    """``/hub/api/authorizations/token/...`` judges the token that it is asked about."""
+    client = await hub.signed_in("legacy")
+    token = await token_for(hub, client)
+    path = f"authorizations/token/{token}"
+    assert 200 == (await hub.api(path, SERVICE_TOKEN)).status_code
+    await hub.advance(61)
+    assert 404 == (await hub.api(path, SERVICE_TOKEN)).status_code
+    late = late_token(hub, "legacy", client.session_id)
+    path = f"authorizations/token/{late}"
+    assert 404 == (await hub.api(path, SERVICE_TOKEN)).status_code
+
+
+async def test_a_dead_token_beside_a_live_cookie_signs_in_by_the_cookie(hub):
+    """Lab's pages carry the token that they were loaded with."""
+    client = await hub.signed_in("both")
+    dead = late_token(hub, "both", "of-nobody")
+    answer = await client.fetch(
+        "/hub/api/ttl/session", headers={"Authorization": f"token {dead}"}
+    )
+    assert (200, "active") == (answer.status_code, answer.json()["state"])
+    page = await client.go("/hub/home", headers={"Authorization": f"token {dead}"})
+    assert 200 == page.status_code
+
+
+async def test_an_admin_who_acts_on_another_user_is_not_touched(hub):
+    """The other's end is not the admin's, and the other way round."""
+    admin, user = await hub.signed_in("root"), await hub.signed_in("subject")
+    await hub.advance(40)
+    await admin.heartbeat()
+    await hub.advance(25)
+    assert 401 == (await user.session()).status_code
+    answer = await admin.fetch("/hub/api/users/subject")
+    assert (200, "subject") == (answer.status_code, answer.json()["name"])
+    answer = await admin.fetch("/hub/api/users/subject/tokens", "POST", json={})
+    assert 201 == answer.status_code
+    user = await hub.signed_in("subject")
+    await admin.go("/hub/logout")
+    assert 200 == (await user.session()).status_code
+
+
+async def test_auth_state_goes_with_the_last_session(hubs):
+    """Not with the first of two, and not where it is configured to stay."""
+    for clear, expected in ((True, None), (False, {"secret": 1})):
+        hub = await hubs(
+            TTLAuthenticator={"clear_auth_state": clear},
+            CryptKeeper={"keys": [b"k" * 32]},
+            Authenticator={"enable_auth_state": True, "allow_all": True},
+        )
+        first, second = await hub.signed_in("stateful"), await hub.signed_in("stateful")
+        user = hub.user("stateful")
+        await user.save_auth_state({"secret": 1})
+        await first.go("/hub/logout")
+        await hub.settle()
+        assert {"secret": 1} == await user.get_auth_state()
+        await second.go("/hub/logout")
+        await hub.settle()
+        assert expected == await user.get_auth_state()
+        assert [] == hub.log.tracebacks
