@@ -2,6 +2,7 @@
 
 import pytest
 from support.hub import Hub
+from support.process import HubProcess
 
 
 @pytest.fixture(scope="module")
@@ -34,3 +35,18 @@ async def hub(shared_hub):
     yield shared_hub
     await shared_hub.settle()
     assert [] == shared_hub.log.tracebacks, shared_hub.log.text
+
+
+@pytest.fixture
+async def hub_process(tmp_path):
+    """Return a function that makes a hub in a process of its own."""
+    made = []
+
+    def make(extra="", offset=0.0, folder=tmp_path):
+        process = HubProcess(folder, extra, offset)
+        made.append(process)
+        return process
+
+    yield make
+    for process in made:
+        await process.close()

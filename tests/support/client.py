@@ -43,7 +43,9 @@ class Client:
         return self.cookies.get(SESSION_ID_COOKIE)
 
     def set_cookie(self, name, value, path="/"):
-        self.http.cookies.set(name, value, domain=urlsplit(self.origin).hostname, path=path)
+        self.http.cookies.set(
+            name, value, domain=urlsplit(self.origin).hostname, path=path
+        )
 
     def drop_cookie(self, name):
         for cookie in list(self.http.cookies.jar):
@@ -83,7 +85,10 @@ class Client:
 
     async def heartbeat(self, idle_seconds=0.0, **kwargs):
         return await self.fetch(
-            "/hub/api/ttl/session", "POST", json={"idle_seconds": idle_seconds}, **kwargs
+            "/hub/api/ttl/session",
+            "POST",
+            json={"idle_seconds": idle_seconds},
+            **kwargs,
         )
 
     async def sign_in(self, name="alice", password="", path="/hub/login", **fields):

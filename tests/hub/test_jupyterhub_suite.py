@@ -1,0 +1,59 @@
+"""JupyterHub's own tests, as it ships them, pass with its authenticator wrapped."""
+
+import asyncio
+import os
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+from ttl_authenticator.cli.proxy import ensure_proxy
+
+SUPPORT = Path(__file__).parent.parent
+
+MODULES = [
+    "test_auth",
+    "test_auth_expiry",
+    "test_dummyauth",
+    "test_shared_password",
+    "test_services_auth",
+    "test_user",
+]
+INI = """\
+[pytest]
+asyncio_mode = auto
+asyncio_default_fixture_loop_scope = module
+asyncio_default_test_loop_scope = module
+"""
+
+
+@pytest.fixture
+def environment(tmp_path):
+    """Return an environment with the npm proxy on its path, as those tests want it."""
+    proxy = tmp_path / "bin" / "configurable-http-proxy"
+    proxy.parent.mkdir()
+    proxy.write_text(f'#!/bin/sh\nexec {shlex.join(ensure_proxy().argv)} "$@"\n')
+    proxy.chmod(0o755)
+    python = Path(sys.executable).parent
+    path = os.pathsep.join([str(proxy.parent), str(python), os.environ["PATH"]])
+    return os.environ | {"PATH": path, "PYTHONPATH": str(SUPPORT)}
+
+
+async def test_jupyterhubs_own_tests_pass(tmp_path, environment):
+    """All of authentication, expiry, services and users; none fails, none is missing."""
+    (tmp_path / "pytest.ini").write_text(INI)
+    modules = [f"jupyterhub.tests.{module}" for module in MODULES]
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "pytest", "-q", "-p", "support.wrap_mockpam"),
+        *("-p", "no:cacheprovider", "-c", "pytest.ini", "--pyargs", *modules),
+        cwd=tmp_path,
+        env=environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output = (await process.communicate())[0].decode()
+    assert 0 == process.returncode, output[-5000:]
+    assert int(re.search(r"(\d+) passed", output)[1]) > 100
+    assert int(re.search(r"hubs with ttl-authenticator: (\d+)", output)[1]) > 1

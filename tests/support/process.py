@@ -1,0 +1,138 @@
+"""A real JupyterHub in a process of its own, for what ends or stops a process."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+from support.client import Client
+from support.hub import free_port
+
+from ttl_authenticator.cli.proxy import ensure_proxy
+
+CONFIG = """
+import os, time
+from ttl_authenticator import TTLAuthenticator
+
+class ClockedTTLAuthenticator(TTLAuthenticator):
+    ttl_clock = staticmethod(lambda: time.time() + float(os.environ["TTL_OFFSET"]))
+
+c.JupyterHub.authenticator_class = ClockedTTLAuthenticator
+c.JupyterHub.bind_url = "http://127.0.0.1:{port}"
+c.JupyterHub.hub_bind_url = "http://127.0.0.1:{hub_port}"
+c.JupyterHub.spawner_class = "simple"
+c.JupyterHub.services = [dict(
+    name="reports", api_token="secret-of-the-service-reports", oauth_no_confirm=True,
+    oauth_redirect_uri="/services/reports/oauth_callback",
+)]
+c.JupyterHub.load_roles = [
+    dict(name="user", scopes=["self", "access:services!service=reports"]),
+]
+c.ConfigurableHTTPProxy.command = {proxy!r}
+c.ConfigurableHTTPProxy.api_url = "http://127.0.0.1:{api_port}"
+c.ConfigurableHTTPProxy.auth_token = "proxy-token"
+c.Authenticator.allow_all = True
+c.TTLAuthenticator.authenticator_class = "dummy"
+c.TTLAuthenticator.idle_timeout = 60
+c.TTLAuthenticator.max_lifetime = 600
+{extra}
+"""
+
+START_TIMEOUT = 60
+
+
+class HubProcess:
+    """A hub that can be killed and started again in the same folder.
+
+    Args:
+        folder: where it lives.
+        extra: lines of configuration.
+        offset: seconds by which its clock is ahead.
+    """
+
+    def __init__(self, folder, extra="", offset=0.0):
+        self.folder = Path(folder)
+        self.offset = offset
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.config = CONFIG.format(
+            port=self.port,
+            hub_port=free_port(),
+            api_port=free_port(),
+            proxy=list(ensure_proxy().argv),
+            extra=extra,
+        )
+        self.process = None
+        self._clients = []
+
+    @property
+    def log(self):
+        """All that the hub has said so far."""
+        return (self.folder / "hub.log").read_text()
+
+    def launch(self):
+        """Start the process, without waiting until it serves."""
+        (self.folder / "jupyterhub_config.py").write_text(self.config)
+        with (self.folder / "hub.log").open("a") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "jupyterhub"],
+                cwd=self.folder,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=os.environ | {"TTL_OFFSET": str(self.offset)},
+                start_new_session=True,
+            )
+        return self
+
+    async def start(self):
+        """Start the process and wait until it serves through its proxy."""
+        self.launch()
+        give_up = time.monotonic() + START_TIMEOUT
+        async with httpx.AsyncClient() as http:
+            while time.monotonic() < give_up:
+                with contextlib.suppress(httpx.TransportError):
+                    answer = await http.get(f"{self.url}/hub/health")
+                    if answer.status_code == 200:
+                        return self
+                assert self.process.poll() is None, self.log
+                await asyncio.sleep(0.1)
+        raise TimeoutError(self.log)
+
+    def kill(self):
+        """Kill hub and proxy as a crash of the machine would."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self):
+        """Stop as an administrator would."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            self.process.wait(timeout=30)
+
+    async def wait(self, seconds=30):
+        """Wait for the process to end by itself; return its exit code."""
+        return await asyncio.to_thread(self.process.wait, seconds)
+
+    def client(self):
+        """Return a new browser."""
+        client = Client(self.url)
+        self._clients.append(client)
+        return client
+
+    async def signed_in(self, name="alice"):
+        """Return a new browser in which somebody has signed in."""
+        client = self.client()
+        await client.sign_in(name)
+        return client
+
+    async def close(self):
+        """Stop whatever still runs."""
+        for client in self._clients:
+            await client.close()
+        if self.process is not None and self.process.poll() is None:
+            self.kill()
