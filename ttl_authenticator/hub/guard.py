@@ -40,6 +40,9 @@ class Guard(_Handler):
     ttl_admits_waiting = False
     """Serve a session whose idle end waits for reports after a restart."""
 
+    ttl_shows_timer = True
+    """Put the timer into the pages for a signed-in person."""
+
     ttl_session: Session | None = None
     """The live session whose cookie or token came with this request."""
 

@@ -161,13 +161,13 @@ class SignedOutHandler(Guard, BaseHandler):
             sign_in_url = url_concat(sign_in_url, {"next": next_url})
         html = await self.render_template(
             "ttl/signed_out.html",
-            message=self.ttl.messages[self._reason().value],
+            message=self.ttl.messages[self._why().value],
             sign_in_url=sign_in_url,
             ttl_page=True,
         )
         self.finish(html)
 
-    def _reason(self) -> Reason:
+    def _why(self) -> Reason:
         if self.ttl_refused is not None and self.ttl_refused[1].reason:
             return self.ttl_refused[1].reason
         try:
@@ -179,6 +179,9 @@ class SignedOutHandler(Guard, BaseHandler):
 
 class RenewMixin(Guard):
     """``/hub/ttl/renew``: the wrapped authenticator's login for a signed-in person."""
+
+    # a warning would lie above the form that answers it
+    ttl_shows_timer = False
 
     @web.authenticated
     async def get(self) -> None:

@@ -27,6 +27,8 @@ DEFAULTS: dict[str, str] = {
     "stay": "Stay signed in",
     "sign_out": "Sign out",
     "renew": "Sign in again",
+    "close": "Close",
+    "unreachable": "The server doesn't answer. Please try again.",
     "ended": "You have been signed out.",
     "sign_in": "Sign in again",
     "signed_out_title": "Signed out",

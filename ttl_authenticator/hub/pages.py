@@ -58,7 +58,8 @@ class PageVariables:
             "messages": ttl.messages,
             "version": files.version(),
         }
-        session = handler.ttl_session if handler.current_user else None
+        shown = handler.current_user and handler.ttl_shows_timer
+        session = handler.ttl_session if shown else None
         if session is None:
             return cls("", "", None, None, 0, 0, **shared)
         limits = ttl.limits(session)

@@ -1,0 +1,51 @@
+"""A real Chromium for the tests of pages."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+import pytest_asyncio
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from playwright.async_api import Browser
+
+ARGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+
+def _missing(reason: str) -> None:
+    """Skip on a laptop, fail where every test has to run."""
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest_asyncio.fixture(scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    """Start the system's Chromium, or else the one that Playwright brings."""
+    try:
+        from playwright.async_api import Error, async_playwright
+    except ImportError:
+        _missing("Playwright isn't installed")
+    found = shutil.which("chromium") or shutil.which("google-chrome")
+    async with async_playwright() as playwright:
+        try:
+            chromium = await playwright.chromium.launch(
+                executable_path=found, args=ARGS
+            )
+        except Error as error:
+            _missing(f"no browser: {error.message.splitlines()[0]}")
+        yield chromium
+        await chromium.close()

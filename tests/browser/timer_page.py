@@ -1,0 +1,314 @@
+"""A stand-in for the hub, for tests of the timer: real template, script and style.
+
+Only the judgement is imitated, by a clock that a test moves together with the browser's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+from playwright.async_api import Error
+from tornado import web
+from tornado.httpserver import HTTPServer
+from tornado.testing import bind_unused_port
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from playwright.async_api import BrowserContext, Page, Request
+
+ROOT = Path(__file__).parents[2]
+STATIC = ROOT / "ttl_authenticator" / "page" / "static"
+NOON = 1_800_000_000
+STRICT = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'"
+MESSAGES = {
+    "warning_title_idle": "Are you still there?",
+    "warning_idle": "You'll be signed out, because you've been away.",
+    "warning_title_lifetime": "Your session ends soon",
+    "warning_lifetime": "It's 12 hours old & can't be <extended>.",
+    "countdown": "Time left: {countdown} minutes",
+    "announce": "{countdown} left",
+    "stay": "Stay signed in",
+    "sign_out": "Sign out",
+    "renew": "Sign in again in a new tab",
+    "close": "Close",
+    "unreachable": "The server doesn't answer.",
+    "ended": "Your session's end has come",
+    "sign_in": "Sign in",
+    "signed_out_title": "Signed out",
+    "idle": "You were away.",
+    "lifetime": "Your session got too old.",
+    "logout": "You signed out.",
+    "revoked": "Your session was ended.",
+    "replaced": "Somebody else signed in.",
+    "upstream": "Your account was refused.",
+}
+PAGE = """<!DOCTYPE html>
+<html lang="en"{% if theme %} data-bs-theme="{{ theme }}"{% endif %}>
+<head>{% include "ttl/timer.html" %}
+{% if twice %}{% include "ttl/timer.html" %}{% endif %}
+<meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>A page</title></head>
+<body>{% include "ttl/notice.html" %}
+<main><h1>Work</h1><p id="content">Secret</p>
+<label>Text <input id="field"></label> <button id="work">Work</button>
+<p id="long"></p></main></body></html>"""
+
+
+def jinja() -> jinja2.Environment:
+    """Our templates, and a page that includes them where the hub would put them."""
+    return jinja2.Environment(
+        loader=jinja2.ChoiceLoader(
+            [
+                jinja2.DictLoader({"test.html": PAGE}),
+                jinja2.FileSystemLoader(ROOT / "templates"),
+            ]
+        ),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+    )
+
+
+@dataclass
+class Hub:
+    """What the fake server knows; seconds on its own clock."""
+
+    url: str = ""
+    clock: float = 0
+    user: str = "ada"
+    session: str = "ref-1"
+    idle_limit: float | None = 900
+    max_lifetime: float | None = 43200
+    warning_period: float = 120
+    heartbeat_interval: float = 60
+    active_at: float = 0
+    started_at: float = 0
+    reason: str | None = None
+    signed_in: bool = True
+    xsrf: str = "xsrf-1"
+    csp: str | None = STRICT
+    page: dict[str, Any] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+    beats: list[float] = field(default_factory=list)
+    xsrf_seen: list[str | None] = field(default_factory=list)
+    visited: list[str] = field(default_factory=list)
+
+    def remaining(self) -> tuple[float | None, float | None]:
+        """Tell the seconds left: idle, lifetime."""
+        idle = self.idle_limit and self.active_at + self.idle_limit - self.clock
+        life = self.max_lifetime and self.started_at + self.max_lifetime - self.clock
+        return idle, life
+
+    def judge(self) -> None:
+        """End the session if its time is over, as the hub's scheduler would."""
+        for left, reason in zip(self.remaining(), ("idle", "lifetime"), strict=True):
+            if left is not None and left <= 0 and not self.reason:
+                self.reason = reason
+
+    def renew(self, session: str, user: str = "ada") -> None:
+        """Sign in again, in this browser."""
+        self.session, self.user, self.reason = session, user, None
+        self.signed_in = True
+        self.active_at = self.started_at = self.clock
+        self.xsrf = f"xsrf-{session}"
+
+    def variables(self) -> dict[str, Any]:
+        """Tell what the templates get."""
+        idle, life = self.remaining()
+        alive = self.signed_in and not self.reason
+        return {
+            "base_url": "/hub/",
+            "logout_url": "/hub/logout",
+            "xsrf": self.xsrf,
+            "user": self.user if alive else None,
+            "ttl": {
+                "version": "abc",
+                "session": self.session if alive else "",
+                "user": self.user if alive else "",
+                "idle_remaining": idle,
+                "lifetime_remaining": life,
+                "warning_period": self.warning_period,
+                "heartbeat_interval": self.heartbeat_interval,
+                "messages": MESSAGES,
+                "reason": self.reason,
+                "message": MESSAGES[self.reason] if self.reason else None,
+            },
+            "theme": None,
+            "twice": False,
+            "ttl_page": False,
+            **self.page,
+        }
+
+
+class _Handler(web.RequestHandler):
+    def initialize(self, hub: Hub, env: jinja2.Environment) -> None:
+        self.hub = hub
+        self.env = env
+
+    def render_page(self) -> None:
+        if self.hub.csp:
+            self.set_header("Content-Security-Policy", self.hub.csp)
+        for name, value in self.hub.headers.items():
+            self.set_header(name, value)
+        self.set_cookie("_xsrf", self.hub.xsrf, path="/hub/")
+        self.finish(self.env.get_template("test.html").render(self.hub.variables()))
+
+
+class _Page(_Handler):
+    def get(self) -> None:
+        self.hub.judge()
+        if self.hub.signed_in and not self.hub.reason:
+            self.hub.active_at = self.hub.clock
+        self.render_page()
+
+
+class _Elsewhere(_Handler):
+    def get(self) -> None:
+        self.hub.visited.append(self.request.uri)
+        if self.request.path == "/hub/logout":
+            self.hub.reason = self.hub.reason or "logout"
+        self.hub.page["ttl_page"] = False
+        self.render_page()
+
+
+class _Session(_Handler):
+    def check_xsrf_cookie(self) -> None:
+        """Leave it to the test to look at the header."""
+
+    def answer(self, method: str) -> None:
+        hub = self.hub
+        hub.judge()
+        hub.asked.append(method)
+        hub.xsrf_seen.append(self.request.headers.get("X-XSRFToken"))
+        if not hub.signed_in:
+            self.set_status(403)
+            self.finish({"status": 403, "message": "Forbidden"})
+            return
+        if hub.reason:
+            self.set_status(401)
+            self.finish({"state": "ended", "reason": hub.reason, "login_url": "/"})
+            return
+        if method == "POST":
+            silence = json.loads(self.request.body)["idle_seconds"]
+            hub.beats.append(silence)
+            hub.active_at = max(hub.active_at, hub.clock - silence)
+        idle, life = hub.remaining()
+        self.finish(
+            {
+                "state": "active",
+                "user": hub.user,
+                "session": hub.session,
+                "idle_remaining": idle,
+                "lifetime_remaining": life,
+                "warning_period": hub.warning_period,
+                "heartbeat_interval": hub.heartbeat_interval,
+            }
+        )
+
+    def get(self) -> None:
+        self.answer("GET")
+
+    def post(self) -> None:
+        self.answer("POST")
+
+
+@asynccontextmanager
+async def serve(hub: Hub) -> AsyncIterator[Hub]:
+    """Serve on the loopback while the test runs."""
+    common = {"hub": hub, "env": jinja()}
+    app = web.Application(
+        [
+            (r"/hub/home", _Page, common),
+            (r"/hub/api/ttl/session", _Session, common),
+            (r"/hub/(?:logout|login|ttl/signed-out|ttl/renew)", _Elsewhere, common),
+            (r"/hub/ttl/(timer\..+)", web.StaticFileHandler, {"path": STATIC}),
+        ],
+        log_function=lambda _handler: None,
+    )
+    socket, port = bind_unused_port()
+    server = HTTPServer(app)
+    server.add_socket(socket)
+    hub.url = f"http://127.0.0.1:{port}/hub/"
+    try:
+        yield hub
+    finally:
+        server.stop()
+        await server.close_all_connections()
+
+
+class Person:
+    """One browser in front of the hub: its tabs, its clock, and what went wrong."""
+
+    def __init__(self, context: BrowserContext, hub: Hub) -> None:
+        self.context = context
+        self.hub = hub
+        self.errors: list[str] = []
+        self._running: set[Request] = set()
+        context.on("request", self._began)
+        context.on("requestfinished", self._done)
+        context.on("requestfailed", self._done)
+        context.on("weberror", lambda error: self.errors.append(str(error.error)))
+        context.on("console", self._console)
+
+    def _began(self, request: Request) -> None:
+        self._running.add(request)
+
+    def _done(self, request: Request) -> None:
+        self._running.discard(request)
+
+    def _console(self, message: Any) -> None:
+        # a refused or lost request is part of many tests
+        lost = message.text.startswith("Failed to load resource")
+        if message.type in {"error", "warning"} and not lost:
+            self.errors.append(message.text)
+
+    async def start(self) -> None:
+        """Stop the browser's clock at noon."""
+        await self.context.clock.install(time=NOON - 1)
+        await self.context.clock.pause_at(NOON)
+
+    async def open(self, path: str = "home") -> Page:
+        """Open a tab on a page of the hub."""
+        page = await self.context.new_page()
+        await page.goto(self.hub.url + path)
+        await self.settle()
+        return page
+
+    async def act(self, page: Page) -> None:
+        """Touch a key: a human is there."""
+        await page.keyboard.press("Shift")
+        await self.settle()
+
+    async def settle(self) -> None:
+        """Wait until every tab has dealt with what was under way."""
+        for _ in range(3):
+            for page in self.context.pages:
+                with suppress(Error):  # it may just be leaving
+                    await page.evaluate("0")
+            patience = asyncio.get_running_loop().time() + 5
+            while self._running:
+                await asyncio.sleep(0.001)
+                if asyncio.get_running_loop().time() > patience:
+                    self._running.clear()  # of a tab that was closed meanwhile
+
+    async def advance(self, seconds: float) -> None:
+        """Let time pass, second by second."""
+        while seconds > 0:
+            step = min(seconds, 1)
+            self.hub.clock += step
+            await self.context.clock.run_for(round(step * 1000))
+            await self.settle()
+            seconds -= step
+
+    async def leap(self, seconds: float) -> None:
+        """Let time pass with the lid closed: no timer runs meanwhile."""
+        self.hub.clock += seconds
+        await self.context.clock.fast_forward(round(seconds * 1000))
+        await self.settle()
