@@ -42,6 +42,12 @@ class Client:
     def session_id(self):
         return self.cookies.get(SESSION_ID_COOKIE)
 
+    @property
+    def xsrf(self):
+        """The token of the hub's pages; a server's has another path."""
+        cookies = (c for c in self.http.cookies.jar if c.name == "_xsrf")
+        return next((c.value for c in cookies if c.path == "/hub/"), "")
+
     def set_cookie(self, name, value, path="/"):
         self.http.cookies.set(
             name, value, domain=urlsplit(self.origin).hostname, path=path
@@ -73,7 +79,7 @@ class Client:
             "Sec-Fetch-Mode": "cors",
             "Sec-Fetch-Dest": "empty",
             "Sec-Fetch-Site": "same-origin",
-            "X-XSRFToken": self.cookies.get("_xsrf", ""),
+            "X-XSRFToken": self.xsrf,
         }
         if method != "GET":
             headers["Origin"] = self.origin

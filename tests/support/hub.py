@@ -24,7 +24,20 @@ SERVICE_TOKEN = "secret-of-the-service-reports"
 SERVICE_CLIENT = f"service-{SERVICE}"
 
 
+try:
+    from jupyterhub.httpclient import JupyterHubHTTPClient
+except ImportError:  # before JupyterHub 6
+    JupyterHubHTTPClient = None
+
+
 class _App(JupyterHub):
+    def init_internal_ssl(self):
+        """Close the client of the hub before, which JupyterHub just drops."""
+        clients = _http_clients()
+        super().init_internal_ssl()
+        for client in clients:
+            asyncio.ensure_future(client.close())
+
     def init_signal(self):
         """Leave the signals of the test's process alone."""
 
@@ -135,7 +148,6 @@ class Hub:
 
         if "authenticator_class" not in self.config.JupyterHub:
             self.config.JupyterHub.authenticator_class = ClockedTTLAuthenticator
-        await _close_http_clients()
         before = Path.cwd()
         # JupyterHub writes some files where it is started
         os.chdir(self.folder)
@@ -164,7 +176,8 @@ class Hub:
                 task.cancel()
             await asyncio.wait(self.sessions.background)
         await self.app.http_server.close_all_connections()
-        await _close_http_clients()
+        for client in _http_clients():
+            await client.close()
         self.app.db.close()
         self.app.db.get_bind().dispose()
         self.app._atexit_ran = True
@@ -249,14 +262,11 @@ class Hub:
         )
 
 
-async def _close_http_clients():
-    """Close JupyterHub's own clients, which it keeps for the life of a process."""
-    try:
-        from jupyterhub.httpclient import JupyterHubHTTPClient
-    except ImportError:  # before JupyterHub 6
-        return
+def _http_clients():
+    """Return JupyterHub's own clients, which it keeps for the life of a process."""
+    if JupyterHubHTTPClient is None:
+        return []
     clients = list(JupyterHubHTTPClient._loop_instances.values())
     if JupyterHubHTTPClient.initialized():
         clients.append(JupyterHubHTTPClient.instance())
-    for client in clients:
-        await client.close()
+    return clients

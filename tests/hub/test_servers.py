@@ -1,0 +1,108 @@
+"""A real single-user server, behind the hub and its proxy."""
+
+import re
+
+import pytest
+from jupyterhub import orm
+
+
+@pytest.fixture(scope="module", autouse=True)
+async def running_server(shared_hub):
+    """Start a server for alice."""
+    client = await shared_hub.signed_in("alice")
+    server = "/hub/api/users/alice/server"
+    answer = await client.fetch(server, "POST", json={})
+    if answer.status_code == 202:
+        await client.fetch(f"{server}/progress")
+    assert shared_hub.user("alice").spawner.ready
+
+
+@pytest.fixture
+async def alice(hub):
+    """Return a new browser in which alice has signed in, the only one."""
+    await hub.advance(61)
+    return await hub.signed_in("alice")
+
+
+async def open_server(hub, client):
+    """Visit the server, by OAuth; return the token that it got for this browser."""
+    page = await client.follow("/user/alice/lab")
+    assert 200 == page.status_code, page.text
+    session = hub.session_of(client)
+    rows = hub.app.db.query(orm.APIToken).filter(
+        orm.APIToken.session_id.in_(session.session_ids)
+    )
+    assert rows.count() == 1
+    return rows.one()
+
+
+async def test_a_servers_token_ends_with_the_session_and_the_server_runs_on(hub, alice):
+    """Only the browser that was idle has to sign in again; the server isn't stopped."""
+    other = await hub.signed_in("alice")
+    await open_server(hub, alice)
+    await open_server(hub, other)
+    await hub.advance(40)
+    await other.heartbeat()
+    await hub.advance(25)
+    assert 1 == hub.app.db.query(orm.APIToken).filter(
+        orm.APIToken.session_id.is_not(None)
+    ).count()
+    assert hub.user("alice").spawner.ready
+    assert 200 == (await other.go("/user/alice/api/status")).status_code
+    # the server asks the hub about a browser that it doesn't know
+    page = await alice.as_thief().follow("/user/alice/lab")
+    assert "/hub/login" == page.url.path
+
+
+async def test_a_server_reports_activity_of_its_own_session_only(hub, alice):
+    """By the OAuth token of the browser, which the hub gave to this very server."""
+    other = await hub.signed_in("alice")
+    await open_server(hub, alice)
+    session, untouched = hub.session_of(alice), hub.session_of(other)
+    before = untouched.active_at
+    token = token_of_server(hub, alice)
+    await hub.advance(30)
+    answer = await hub.api("ttl/session", token, "POST", json={"idle_seconds": 1})
+    assert (200, session.reference) == (answer.status_code, answer.json()["session"])
+    assert hub.clock() - 1 == pytest.approx(session.active_at, abs=1)
+    assert before == untouched.active_at
+    # the lifetime is out of its reach
+    while hub.clock() < session.issued_at + 600:
+        await hub.advance(50)
+        await hub.api("ttl/session", token, "POST", json={"idle_seconds": 0})
+    assert "lifetime" == session.ended.reason
+    assert 403 == (
+        await hub.api("ttl/session", token, "POST", json={"idle_seconds": 0})
+    ).status_code
+
+
+def token_of_server(hub, client):
+    """Make a token as the server's OAuth client gets it for a browser."""
+    user = hub.user("alice")
+    return orm.APIToken.new(
+        user=user.orm_user,
+        oauth_client=user.spawner.orm_spawner.oauth_client,
+        session_id=hub.session_of(client).session_ids[0],
+        scopes=["read:users:name!user=alice"],
+        expires_in=3600,
+    )
+
+
+async def test_the_servers_own_token_has_no_limits(hub, alice):
+    """It belongs to no browser."""
+    token = hub.user("alice").spawner.api_token
+    await hub.advance(61)
+    answer = await hub.api("ttl/session", token)
+    assert (200, {"state": "exempt"}) == (answer.status_code, answer.json())
+    answer = await hub.api("ttl/session", token, "POST", json={"idle_seconds": 0})
+    assert {"state": "exempt"} == answer.json()
+
+
+async def test_the_spawn_page_works_as_before(hub, alice):
+    """A person who comes back after the end is led to the running server."""
+    await hub.advance(61)
+    refused = await alice.go("/hub/spawn")
+    assert 302 == refused.status_code
+    answer = await alice.sign_in("alice", path=refused.headers["location"])
+    assert re.search("/hub/spawn$", answer.headers["location"])
+    assert "/user/alice/" in (await alice.go("/hub/spawn")).headers["location"]
