@@ -251,7 +251,7 @@ async def test_an_administrators_templates_win_over_ours(hubs, tmp_path):
 
 
 async def test_a_strict_policy_is_not_violated_by_us(hubs, browser):
-    """JupyterHub's own inline scripts may be; none of the reports is about our files."""
+    """JupyterHub's own inline scripts violate it; our files and our dialog don't."""
     headers = {"Content-Security-Policy": CSP}
     hub = await hubs(JupyterHub={"tornado_settings": {"headers": headers}})
     client = await hub.signed_in("alice")

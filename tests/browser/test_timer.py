@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
-import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -16,7 +14,7 @@ from playwright.async_api import expect
 from timer_page import MESSAGES, STATIC, Hub, Person, jinja, serve
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator
 
     from playwright.async_api import Browser, Page, Route
 
@@ -25,12 +23,14 @@ SESSION = "**/api/ttl/session"
 
 @pytest_asyncio.fixture
 async def hub() -> AsyncIterator[Hub]:
+    """Serve pages as the hub does."""
     async with serve(Hub()) as running:
         yield running
 
 
 @pytest_asyncio.fixture
 async def person(browser: Browser, hub: Hub) -> AsyncIterator[Person]:
+    """Open a fresh browser; nothing may go wrong in its pages."""
     context = await browser.new_context()
     person = Person(context, hub)
     await person.start()
@@ -45,14 +45,6 @@ async def move(page: Page) -> None:
     await page.mouse.move(60, 60)
 
 
-async def eventually(expected: Any, actual: Callable[[], Any]) -> None:
-    """Wait for what a browser does at its own pace, such as moving a pointer."""
-    end = time.monotonic() + 10
-    while actual() != expected and time.monotonic() < end:
-        await asyncio.sleep(0.005)
-    assert expected == actual()
-
-
 async def shown(page: Page) -> str | None:
     """Tell the countdown of the warning, if it is open."""
     if not await page.locator("#ttl-warning").is_visible():
@@ -65,10 +57,6 @@ async def signed_out(page: Page) -> dict[str, str]:
     await page.wait_for_url("**/hub/ttl/signed-out?*")
     query = parse_qs(urlsplit(page.url).query)
     return {key: values[0] for key, values in query.items()}
-
-
-async def count(page: Page, selector: str) -> int:
-    return await page.locator(selector).count()
 
 
 class Down:
@@ -113,7 +101,7 @@ async def test_warns_before_the_idle_end(hub: Hub, person: Person) -> None:
 
 
 async def test_asks_the_server_before_warning(hub: Hub, person: Person) -> None:
-    """Activity that only the server knows of, say in another program, keeps it quiet."""
+    """Activity that only the server knows of, say of another program, is enough."""
     page = await person.open()
     hub.active_at = 600
     await person.leap(779)
@@ -399,7 +387,9 @@ async def test_input_extends(hub: Hub, person: Person, kind: str) -> None:
         await page.keyboard.press("Shift")
     else:
         await page.mouse.wheel(0, 5)
-    await eventually([0], lambda: hub.beats)
+    # a browser moves pointers and wheels at its own pace
+    await person.until(lambda: hub.beats)
+    assert [0] == hub.beats
     await person.leap(779)
     assert await shown(page) is None
     await person.advance(1)
@@ -433,13 +423,12 @@ async def test_scripts_are_not_input(hub: Hub, person: Person, script: str) -> N
     await person.context.add_init_script(
         "addEventListener('load', () => {"
         "document.getElementById('long').style.height = '9000px';"
-        "onscroll = () => { window.scrolled = true; };"
+        "onscroll = () => { document.documentElement.lang = 'scrolled'; };"
         f"{script} }})"
     )
     page = await person.open()
     if "scroll" in script:
-        while not await page.evaluate("window.scrolled"):
-            await asyncio.sleep(0.005)
+        await expect(page.locator("html")).to_have_attribute("lang", "scrolled")
     await person.advance(61)
     assert [] == hub.asked
 
@@ -684,7 +673,7 @@ async def test_a_page_without_a_session_gives_notice(hub: Hub, person: Person) -
     hub.reason = "logout"
     login = await person.open("login")
     assert "logout" == (await signed_out(page))["reason"]
-    assert 0 == await count(login, "dialog")
+    assert 0 == await login.locator("dialog").count()
 
 
 # ---- The lifetime ----
@@ -798,7 +787,7 @@ async def test_initialised_once(hub: Hub, person: Person) -> None:
     assert ["POST"] == hub.asked
     await person.leap(790)
     await person.advance(1)
-    assert 1 == await count(page, "#ttl-warning")
+    assert 1 == await page.locator("#ttl-warning").count()
 
 
 async def test_a_strict_policy_is_kept(hub: Hub, person: Person) -> None:
@@ -865,3 +854,23 @@ def test_the_notice_is_shown_once() -> None:
     for changes in ({"ttl_page": True}, {"user": "ada"}):
         variables = {**hub.variables(), **changes}
         assert "" == jinja().get_template("ttl/notice.html").render(variables).strip()
+
+
+def test_the_signed_out_page() -> None:
+    """It says why, once, and has nothing but the link to sign in."""
+    layout = (
+        "<title>{% block title %}{% endblock %}</title>"
+        '{% include "ttl/notice.html" %}'
+        "{% block login_widget %}<a>Login</a>{% endblock %}"
+        "{% block main %}{% endblock %}"
+    )
+    env = jinja({"page.html": layout})
+    html = env.get_template("ttl/signed_out.html").render(
+        Hub(reason="idle").variables(),
+        message=MESSAGES["idle"],
+        sign_in_url='/hub/login?next="x"',
+    )
+    assert "<title>Signed out</title>" in html
+    assert 1 == html.count(MESSAGES["idle"])
+    assert 1 == html.count("<a ")
+    assert 'href="/hub/login?next=&#34;x&#34;">Sign in</a>' in html

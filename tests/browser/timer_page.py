@@ -1,12 +1,14 @@
 """A stand-in for the hub, for tests of the timer: real template, script and style.
 
-Only the judgement is imitated, by a clock that a test moves together with the browser's.
+Only the judgement is imitated, by a clock that a test moves together with the
+browser's.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import time
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +21,7 @@ from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from playwright.async_api import BrowserContext, Page, Request
 
@@ -61,12 +63,12 @@ PAGE = """<!DOCTYPE html>
 <p id="long"></p></main></body></html>"""
 
 
-def jinja() -> jinja2.Environment:
+def jinja(more: dict[str, str] | None = None) -> jinja2.Environment:
     """Our templates, and a page that includes them where the hub would put them."""
     return jinja2.Environment(
         loader=jinja2.ChoiceLoader(
             [
-                jinja2.DictLoader({"test.html": PAGE}),
+                jinja2.DictLoader({"test.html": PAGE, **(more or {})}),
                 jinja2.FileSystemLoader(ROOT / "templates"),
             ]
         ),
@@ -292,11 +294,17 @@ class Person:
             for page in self.context.pages:
                 with suppress(Error):  # it may just be leaving
                     await page.evaluate("0")
-            patience = asyncio.get_running_loop().time() + 5
-            while self._running:
-                await asyncio.sleep(0.001)
-                if asyncio.get_running_loop().time() > patience:
-                    self._running.clear()  # of a tab that was closed meanwhile
+            if not await self.until(lambda: not self._running):
+                self._running.clear()  # of a tab that was closed meanwhile
+
+    async def until(self, happened: Callable[[], Any]) -> bool:
+        """Wait for something outside of the pages, for some seconds at most."""
+        end = time.monotonic() + 5
+        while not happened():
+            if time.monotonic() > end:
+                return False
+            await asyncio.sleep(0.001)
+        return True
 
     async def advance(self, seconds: float) -> None:
         """Let time pass, second by second."""

@@ -42,7 +42,7 @@ def environment(tmp_path):
 
 
 async def test_jupyterhubs_own_tests_pass(tmp_path, environment):
-    """All of authentication, expiry, services and users; none fails, none is missing."""
+    """All of authentication, expiry, services and users: none fails."""
     (tmp_path / "pytest.ini").write_text(INI)
     modules = [f"jupyterhub.tests.{module}" for module in MODULES]
     process = await asyncio.create_subprocess_exec(

@@ -44,9 +44,12 @@ async def test_a_servers_token_ends_with_the_session_and_the_server_runs_on(hub,
     await hub.advance(40)
     await other.heartbeat()
     await hub.advance(25)
-    assert 1 == hub.app.db.query(orm.APIToken).filter(
-        orm.APIToken.session_id.is_not(None)
-    ).count()
+    assert (
+        1
+        == hub.app.db.query(orm.APIToken)
+        .filter(orm.APIToken.session_id.is_not(None))
+        .count()
+    )
     assert hub.user("alice").spawner.ready
     assert 200 == (await other.go("/user/alice/api/status")).status_code
     # the server asks the hub about a browser that it doesn't know
@@ -71,9 +74,12 @@ async def test_a_server_reports_activity_of_its_own_session_only(hub, alice):
         await hub.advance(50)
         await hub.api("ttl/session", token, "POST", json={"idle_seconds": 0})
     assert "lifetime" == session.ended.reason
-    assert 403 == (
-        await hub.api("ttl/session", token, "POST", json={"idle_seconds": 0})
-    ).status_code
+    assert (
+        403
+        == (
+            await hub.api("ttl/session", token, "POST", json={"idle_seconds": 0})
+        ).status_code
+    )
 
 
 def token_of_server(hub, client):

@@ -271,7 +271,10 @@ async def test_a_young_cookie_from_before_the_plugin_is_adopted(hub):
     for age, expected in ((30, 200), (61, 401)):
         issued_at = int(hub.clock()) - age
         value = create_signed_value(
-            hub.app.cookie_secret, HUB_COOKIE, user.cookie_id, clock=lambda t=issued_at: t
+            hub.app.cookie_secret,
+            HUB_COOKIE,
+            user.cookie_id,
+            clock=lambda t=issued_at: t,
         ).decode()
         client = hub.client()
         client.set_cookie(HUB_COOKIE, value, path="/hub/")

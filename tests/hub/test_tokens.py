@@ -59,7 +59,7 @@ async def test_an_end_takes_codes_along(hub):
 
 @pytest.mark.parametrize("strict", [False, True])
 async def test_what_is_made_while_a_session_ends_is_worthless(hub, strict):
-    """A code and a token that come into being after the end are refused at first use."""
+    """A code and a token that come into being after the end are of no use."""
     authenticator = hub.app.authenticator
     if "auth_refresh_strict" in authenticator.trait_names():
         authenticator.auth_refresh_strict = strict

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from jupyterhub.app import JupyterHub
 from jupyterhub.utils import url_path_join
-from support.client import Client
-from support.clock import MovableClock
 from traitlets.config import Config
 
+from support.client import Client
+from support.clock import MovableClock
 from ttl_authenticator import TTLAuthenticator
 from ttl_authenticator.cli.proxy import ensure_proxy
 
@@ -36,7 +36,7 @@ class _App(JupyterHub):
         clients = _http_clients()
         super().init_internal_ssl()
         for client in clients:
-            asyncio.ensure_future(client.close())
+            self.closing = asyncio.ensure_future(client.close())
 
     def init_signal(self):
         """Leave the signals of the test's process alone."""
@@ -66,6 +66,7 @@ class Records(logging.Handler):
 
 
 def free_port():
+    """Return a port of the loopback interface that nobody listens on."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return sock.getsockname()[1]

@@ -10,9 +10,9 @@ import time
 from pathlib import Path
 
 import httpx
+
 from support.client import Client
 from support.hub import free_port
-
 from ttl_authenticator.cli.proxy import ensure_proxy
 
 CONFIG = """

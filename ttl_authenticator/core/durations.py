@@ -27,11 +27,19 @@ _PATTERN = re.compile(
 )
 
 
+def show(value: object) -> str:
+    """Show a value in a message, an int of any length as well."""
+    try:
+        return repr(value)
+    except ValueError:
+        return f"a {type(value).__name__} too long to print"
+
+
 class DurationError(ValueError):
     """A value is no duration; ``value`` holds it."""
 
     def __init__(self, value: object) -> None:
-        super().__init__(f"{value!r} is no duration: use {FORMS}, at most 3650d")
+        super().__init__(f"{show(value)} is no duration: use {FORMS}, at most 3650d")
         self.value = value
 
 
@@ -65,10 +73,13 @@ def parse_text(text: str) -> float:
     Raises:
         DurationError: as for :func:`parse`.
     """
+    plain = re.fullmatch(r"\d+(?:\.\d+)?", text, re.ASCII)
+    if plain is None:
+        return parse(text)
     try:
         return parse(float(text))
-    except ValueError:
-        return parse(text)
+    except DurationError:
+        raise DurationError(text) from None
 
 
 def _seconds(value: object) -> float | None:
@@ -81,7 +92,7 @@ def _seconds(value: object) -> float | None:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     # compare before converting: an int may be too large for a float
-    return float(value) if value <= LONGEST else None
+    return float(value) if 0 < value <= LONGEST else None
 
 
 def _from_text(text: str) -> float | None:

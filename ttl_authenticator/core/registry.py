@@ -139,7 +139,7 @@ class SessionRegistry:
             Whether this is news.
         """
         at = min(at, self.clock())
-        if session.ended is not None or at <= session.active_at:
+        if session.ended is not None or not at > session.active_at:
             return False
         session.active_at = at
         self.changed[session.id] = session
@@ -158,7 +158,8 @@ class SessionRegistry:
             return False
         held = (*session.session_ids, session_id)
         for dropped in held[:-MAX_SESSION_IDS]:
-            self._owners.pop((session.user_id, dropped), None)
+            if self._owners.get((session.user_id, dropped)) is session:
+                del self._owners[session.user_id, dropped]
         session.session_ids = held[-MAX_SESSION_IDS:]
         self._owners[session.user_id, session_id] = session
         self.changed[session.id] = session
@@ -189,7 +190,10 @@ class SessionRegistry:
         self.changed[session.id] = session
 
     def forget(self, issued_before: float) -> list[Session]:
-        """Drop finished sessions whose cookies are too old to be accepted anyway.
+        """Drop sessions whose cookies are too old to be accepted anyway.
+
+        One whose end has not been finished stays. Tokens of one that had no limits
+        belong to nobody from then on.
 
         Args:
             issued_before: UTC seconds.
@@ -197,7 +201,12 @@ class SessionRegistry:
         Returns:
             The sessions dropped.
         """
-        old = [s for s in self if s.finished and s.issued_at < issued_before]
+        old = [
+            session
+            for session in self
+            if session.issued_at < issued_before
+            and (session.finished or session.ended is None)
+        ]
         for session in old:
             del self._sessions[session.id]
             self.changed.pop(session.id, None)

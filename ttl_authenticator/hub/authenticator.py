@@ -100,7 +100,7 @@ class TTLAuthenticator(Authenticator):
         if cls.ttl_wraps is None:
             with startup.one_clear_message(kwargs.get("parent")):
                 made = wrapping.combine(made, wrapping.choose(cls, **kwargs))
-        return super().__new__(made, *args, **kwargs)
+        return super(TTLAuthenticator, made).__new__(made, *args, **kwargs)
 
     def __init__(self, **kwargs: Any) -> None:
         with startup.one_clear_message(kwargs.get("parent")):

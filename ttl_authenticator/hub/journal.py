@@ -53,6 +53,7 @@ class Journal:
         self.log = log
         self._writer = ThreadPoolExecutor(1, "ttl-store")
         self._failing = False
+        self._closed = False
 
     def write_now(self, sessions: Iterable[Session]) -> None:
         """Write sessions before returning."""
@@ -86,6 +87,7 @@ class Journal:
 
     def close(self) -> None:
         """Write the rest and close the store."""
+        self._closed = True
         self._writer.shutdown()
         self.write_now(list(self.registry.changed.values()))
         self.store.close()
@@ -100,9 +102,16 @@ class Journal:
     async def _on_thread(
         self, sessions: list[Session], call: Callable[[Iterable[Session]], None]
     ) -> None:
-        if sessions:
-            loop = asyncio.get_running_loop()
-            await loop.run_in_executor(self._writer, self._write, sessions, call)
+        if not sessions:
+            return
+        if self._closed:
+            self._write(sessions, call)
+            return
+        # a cancelled task must not take a queued write along
+        loop = asyncio.get_running_loop()
+        await asyncio.shield(
+            loop.run_in_executor(self._writer, self._write, sessions, call)
+        )
 
     def _write(
         self, sessions: list[Session], call: Callable[[Iterable[Session]], None]

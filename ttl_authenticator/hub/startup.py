@@ -115,8 +115,11 @@ def check_cookie_max_age(authenticator: TTLAuthenticator, days: float) -> float:
 
 
 def _open_store(authenticator: TTLAuthenticator, app: Any) -> SessionStore:
+    url = authenticator.db_url or derive_url(app.db_url)
+    # the hub's own database is reached as the hub reaches it
+    options = app.db_kwargs if url == app.db_url else {}
     try:
-        return SessionStore(authenticator.db_url or derive_url(app.db_url))
+        return SessionStore(url, **options)
     except StoreError as error:
         msg = f"the session store (c.TTLAuthenticator.db_url) can't be opened: {error}"
         raise StartupError(msg) from error

@@ -11,6 +11,7 @@ import threading
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
 
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 CHUNK = 500
 """Sessions in one transaction: a login never waits long for the writer's lock."""
+
+_IN_MEMORY = (None, "", ":memory:", "file::memory:")
 
 _metadata = sa.MetaData()
 _sessions = sa.Table(
@@ -54,7 +57,7 @@ def derive_url(hub_url: str) -> str:
         ``jupyterhub.sqlite``), for a database server the hub's own database.
     """
     url = sa.make_url(hub_url)
-    if url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:"):
+    if url.get_backend_name() != "sqlite" or url.database in _IN_MEMORY:
         return hub_url
     path = Path(str(url.database))
     ours = path.with_name(f"{path.stem}-ttl{path.suffix}")
@@ -134,19 +137,26 @@ class SessionStore:
 
 def _create_engine(url: str, **options: Any) -> sa.Engine:
     parsed = sa.make_url(url)
+    # an error message would show the ids
+    options["hide_parameters"] = True
     if parsed.get_backend_name() != "sqlite":
         return sa.create_engine(parsed, pool_pre_ping=True, **options)
-    in_memory = parsed.database in (None, "", ":memory:")
+    in_memory = parsed.database in _IN_MEMORY
     if in_memory:
         options |= {"poolclass": sa.StaticPool}
         options |= {"connect_args": {"check_same_thread": False}}
-    else:
-        # who may read the rows may count the sessions of everybody
-        Path(str(parsed.database)).touch(mode=0o600)
     engine = sa.create_engine(parsed, **options)
     if not in_memory:
+        # who may read the rows may count the sessions of everybody
+        _sqlite_file(str(parsed.database)).touch(mode=0o600)
         sa.event.listen(engine, "connect", _write_ahead)
     return engine
+
+
+def _sqlite_file(database: str) -> Path:
+    # SQLite takes URIs as well
+    is_uri = database.startswith("file:")
+    return Path(unquote(urlsplit(database).path) if is_uri else database)
 
 
 def _write_ahead(connection: Any, _record: Any) -> None:
@@ -171,6 +181,9 @@ def _row(session: Session) -> dict[str, Any]:
 
 
 def _session(row: Any) -> Session:
+    if (row.reason is None) is not (row.ended_at is None):
+        msg = "a session has half an end"
+        raise ValueError(msg)
     ended = None if row.reason is None else End(Reason(row.reason), row.ended_at)
     return Session(
         id=row.id,

@@ -42,8 +42,8 @@ class Duration(TraitType[Any, Any]):
         section = owner.__name__ if owner is not None else type(obj).__name__
         none = ", or None for no limit" if self.allow_none else ""
         return (
-            f"c.{section}.{self.name} is {value!r}, which is no duration. Use "
-            f"{durations.FORMS}, at most 3650d{none}."
+            f"c.{section}.{self.name} is {durations.show(value)}, which is no "
+            f"duration. Use {durations.FORMS}, at most 3650d{none}."
         )
 
 

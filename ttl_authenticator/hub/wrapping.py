@@ -22,9 +22,23 @@ The name of an entry point ("github"), a dotted path or a class. It is configure
 its own section as if it stood alone; this one adds the limits of sessions."""
 
 
+class _AuthenticatorClass(EntryPointType):
+    """A class, whose import may fail in any way."""
+
+    def validate(self, obj: Any, value: Any) -> Any:
+        try:
+            return super().validate(obj, value)
+        except TraitError:
+            raise
+        except Exception as error:
+            # the import of somebody's module runs their code
+            msg = f"{value!r} can't be imported: {type(error).__name__}: {error}"
+            raise TraitError(msg) from error
+
+
 def wrapped_trait() -> Any:
     """Make the trait ``authenticator_class``, which two classes read."""
-    return EntryPointType(
+    return _AuthenticatorClass(
         default_value=PAMAuthenticator,
         klass=Authenticator,
         entry_point_group="jupyterhub.authenticators",
@@ -69,7 +83,7 @@ def choose(cls: type, **kwargs: Any) -> type:
     sections = [c.__name__ for c in reversed(cls.__mro__) if _is_ours(c)]
     try:
         wrapped: type = _Choice(sections, **given).authenticator_class
-    except (TraitError, ImportError, AttributeError) as error:
+    except TraitError as error:
         installed = ", ".join(sorted(wrapped_trait().load_entry_points()))
         msg = (
             f"c.TTLAuthenticator.authenticator_class can't be used: {error}. "

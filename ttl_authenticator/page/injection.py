@@ -12,8 +12,25 @@ from jinja2.ext import Extension
 TIMER = '{% include "ttl/timer.html" %}'
 NOTICE = '{% include "ttl/notice.html" %}'
 
-_HEAD = re.compile(r"<head(?:\s[^>]*)?>", re.IGNORECASE)
-_BODY = re.compile(r"<body(?:\s[^>]*)?>", re.IGNORECASE)
+_COMMENT = r"{#.*?#}|<!--.*?-->"
+# what may hold a ">" inside a tag, and what can't begin such a thing
+_IN_TAG = r"""{%.*?%}|{{.*?}}|{#.*?#}|"[^"]*"|'[^']*'|{(?![%{#])|[^>{"']"""
+
+
+def _tag(name: str) -> re.Pattern[str]:
+    attributes = rf"(?:\s(?:{_IN_TAG})*)?"
+    return re.compile(rf"({_COMMENT})|<{name}{attributes}>", re.IGNORECASE | re.DOTALL)
+
+
+_HEAD, _BODY = _tag("head"), _tag("body")
+
+
+def _add(tag: re.Pattern[str], include: str, source: str) -> str:
+    """Add an include after the first tag that isn't in a comment."""
+    for found in tag.finditer(source):
+        if found[1] is None:
+            return source[: found.end()] + include + source[found.end() :]
+    return source
 
 
 class InjectTimer(Extension):
@@ -34,5 +51,4 @@ class InjectTimer(Extension):
         Returns:
             The source to compile.
         """
-        source = _HEAD.sub(lambda tag: tag[0] + TIMER, source, count=1)
-        return _BODY.sub(lambda tag: tag[0] + NOTICE, source, count=1)
+        return _add(_BODY, NOTICE, _add(_HEAD, TIMER, source))
