@@ -3,10 +3,12 @@
 The hub's clock and the browser's are moved together.
 """
 
+import asyncio
 import re
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
+from jupyterhub.spawner import SimpleLocalProcessSpawner
 from playwright.async_api import expect
 from support.client import query
 
@@ -52,6 +54,14 @@ class Person:
         await page.goto(f"{self.hub.url}{path}")
         await self.settle(page)
         return page
+
+    async def settle_activity(self, name):
+        """Wait until all that was typed and clicked has been reported."""
+        found, seen = session(self.hub, name), None
+        while seen != found.active_at:
+            seen = found.active_at
+            for page in self.context.pages:
+                await page.evaluate("fetch('/hub/health')")
 
     async def pass_time(self, seconds):
         """Let time pass, for the hub and for all tabs."""
@@ -137,6 +147,40 @@ async def test_back_after_the_end_shows_no_content(person):
     await page.go_back()
     await page.wait_for_url(re.compile("/hub/(login|ttl/signed-out)"))
     assert "historian" not in await page.content()
+
+
+async def test_the_spawn_pending_page_reloads_itself_without_activity(hubs, browser):
+    """Its script leads to the server when that is ready; the person did nothing."""
+    gate = asyncio.Event()
+
+    class SlowSpawner(SimpleLocalProcessSpawner):
+        async def start(self):
+            await gate.wait()
+            return await super().start()
+
+    hub = await hubs(JupyterHub={"spawner_class": SlowSpawner})
+    context = await browser.new_context()
+    person = Person(hub, context)
+    page = await person.sign_in("patient")
+    await page.goto(f"{hub.url}/hub/spawn")
+    await page.wait_for_url("**/hub/spawn-pending/patient*")
+    await person.settle_activity("patient")
+    before = session(hub, "patient").active_at
+    gate.set()
+    await page.wait_for_url("**/user/patient/**", timeout=60_000)
+    assert before == session(hub, "patient").active_at
+    await context.close()
+
+
+async def test_a_click_on_a_link_is_activity(person):
+    """The browser itself marks the visit as a person's."""
+    page = await person.sign_in("clicker")
+    found = session(person.hub, "clicker")
+    await person.pass_time(10)
+    assert found.active_at < person.hub.clock() - 9
+    await page.click("text=Token")
+    await page.wait_for_url("**/hub/token")
+    assert person.hub.clock() - 2 < found.active_at
 
 
 async def test_the_sign_out_button_signs_out(person):
