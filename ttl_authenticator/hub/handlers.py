@@ -36,6 +36,11 @@ class SessionHandler(Guard, APIHandler):
         # asking is not activity, for JupyterHub's own books either
         return False
 
+    def _resolve_roles_and_scopes(self) -> None:
+        # everybody may ask about their own session: scopes would take queries
+        self.expanded_scopes: set[str] = set()
+        self.parsed_scopes: dict[str, Any] = {}
+
     def check_xsrf_cookie(self) -> None:
         """Check as JupyterHub does, but tell an ended session in any case.
 
