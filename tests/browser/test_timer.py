@@ -35,6 +35,7 @@ async def person(browser: Browser, hub: Hub) -> AsyncIterator[Person]:
     person = Person(context, hub)
     await person.start()
     yield person
+    await context.unroute_all(behavior="ignoreErrors")
     await context.close()
     assert [] == person.errors
 
@@ -142,6 +143,9 @@ async def test_staying_needs_the_server(hub: Hub, person: Person) -> None:
     await person.advance(2)
     await page.click("#ttl-stay")
     await expect(page.locator("#ttl-text")).to_have_text(MESSAGES["unreachable"])
+    for _ in range(2):
+        await page.keyboard.press("Escape")
+        assert await shown(page)
     await person.advance(2)
     assert "1:46" == await shown(page)
     await person.context.unroute(SESSION)

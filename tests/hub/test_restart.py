@@ -174,6 +174,11 @@ CONFIG_ERRORS = {
     "authenticator_class = 'nope'": ["TTLAuthenticator.authenticator_class", "nope"],
     "authenticator_class = 'ttl'": ["TTLAuthenticator itself"],
     "messages = {'idel': 'x'}": ["TTLAuthenticator.messages", "'idel'", "idle"],
+    (
+        "authenticator_class = 'multiauthenticator'; "
+        "c.MultiAuthenticator.authenticators = "
+        "[dict(authenticator_class='ttl', url_prefix='/x')]"
+    ): ["one of several"],
     "max_lifetime = '30d'": ["cookie_max_age_days", "30"],
     "db_url = 'nosuch://x'": ["TTLAuthenticator.db_url"],
     "db_url = 'sqlite:////nowhere/x.sqlite'": ["TTLAuthenticator.db_url"],

@@ -78,6 +78,12 @@ def choose(cls: type, **kwargs: Any) -> type:
     Raises:
         TraitError: it doesn't exist, is no authenticator, or is ourselves.
     """
+    if isinstance(kwargs.get("parent"), Authenticator):
+        msg = (
+            "TTLAuthenticator can't be one of several authenticators. Let it wrap the "
+            "one that holds them: its limits then are those of all."
+        )
+        raise TraitError(msg)
     relevant = {"parent", "config", "authenticator_class"}
     given: dict[Any, Any] = {k: v for k, v in kwargs.items() if k in relevant}
     sections = [c.__name__ for c in reversed(cls.__mro__) if _is_ours(c)]
