@@ -258,7 +258,7 @@ async def test_the_page_is_covered_while_the_server_is_asked(
 
     await person.context.route(SESSION, hold)
     hub.clock += 30
-    await person.context.clock.run_for(30_000)
+    await person.context.clock.run_for(20_000)
     await expect(page.locator("#ttl-cover")).to_be_visible()
     assert MESSAGES["ended"] == await page.inner_text("#ttl-cover")
     await expect(page.locator("#content")).to_be_hidden()
@@ -268,7 +268,8 @@ async def test_the_page_is_covered_while_the_server_is_asked(
     await expect(page.locator("#ttl-cover")).to_be_visible()
     box = await page.locator("#ttl-cover").bounding_box()
     assert {"x": 0, "y": 0, **(page.viewport_size or {})} == box
-    assert "idle" == (await signed_out(page))["reason"]  # after the time-out
+    await person.context.clock.run_for(5000)  # until the time-out
+    assert "idle" == (await signed_out(page))["reason"]
 
 
 async def test_a_slow_server_does_not_delay_the_warning(
@@ -423,8 +424,10 @@ async def test_touch_extends(browser: Browser, hub: Hub) -> None:
 )
 async def test_scripts_are_not_input(hub: Hub, person: Person, script: str) -> None:
     """Made-up events, and output that scrolls by itself, don't count."""
-    # an application's own script: what a test runs in the page passes for a human's
+    # by a script of the page's; Playwright's own evaluations pass for a human's act
     await person.context.add_init_script(
+        "Object.defineProperty(navigator, 'userActivation',"
+        " { value: { isActive: false } });"
         "addEventListener('load', () => {"
         "document.getElementById('long').style.height = '9000px';"
         "onscroll = () => { document.documentElement.lang = 'scrolled'; };"
@@ -519,6 +522,28 @@ async def test_exempt_has_no_end(hub: Hub, person: Person) -> None:
     await person.advance(20)
     assert await shown(page) is None
     assert person.hub.url + "home" == page.url
+
+
+async def test_limits_can_change(hub: Hub, person: Person) -> None:
+    """An answer's limits are in force at once, for unreported input as well."""
+    page = await person.open()
+    hub.idle_limit = 300
+    await person.act(page)
+    await person.leap(30)
+    await person.act(page)
+    await person.leap(179)
+    assert await shown(page) is None
+    await person.advance(1)
+    assert "2:00" == await shown(page)
+
+
+async def test_the_signed_out_page_stays(hub: Hub, person: Person) -> None:
+    """It isn't left for itself, whoever looks at it."""
+    page = await person.open("ttl/signed-out")
+    await person.leap(1000)
+    await move(page)
+    await person.advance(1)
+    assert hub.url + "ttl/signed-out" == page.url
 
 
 @pytest.mark.parametrize(("idle", "life"), [(None, 1000), (1000, None), (None, None)])
@@ -637,6 +662,11 @@ async def test_hearsay_is_checked(hub: Hub, person: Person) -> None:
 
 async def test_an_end_reaches_every_tab(hub: Hub, person: Person) -> None:
     """A tab that learns of an end tells the others, which find it confirmed."""
+
+    async def bare(route: Route) -> None:
+        await route.fulfill(body="Signed out", content_type="text/html")
+
+    await person.context.route("**/ttl/signed-out?*", bare)
     page, other = await person.open(), await person.open()
     hub.reason = "revoked"
     await person.act(page)

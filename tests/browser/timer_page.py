@@ -174,6 +174,7 @@ class _Page(_Handler):
 class _Elsewhere(_Handler):
     def get(self) -> None:
         self.hub.visited.append(self.request.uri)
+        self.hub.judge()
         if self.request.path == "/hub/logout":
             self.hub.reason = self.hub.reason or "logout"
         self.hub.page["ttl_page"] = False

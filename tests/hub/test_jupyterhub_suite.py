@@ -7,6 +7,7 @@ import shlex
 import sys
 from pathlib import Path
 
+import jupyterhub
 import pytest
 
 from ttl_authenticator.cli.proxy import ensure_proxy
@@ -21,6 +22,9 @@ MODULES = [
     "test_services_auth",
     "test_user",
 ]
+PASSED = {"6.1.1": 190}
+"""How many there are, where somebody has counted."""
+
 INI = """\
 [pytest]
 asyncio_mode = auto
@@ -55,5 +59,6 @@ async def test_jupyterhubs_own_tests_pass(tmp_path, environment):
     )
     output = (await process.communicate())[0].decode()
     assert 0 == process.returncode, output[-5000:]
-    assert int(re.search(r"(\d+) passed", output)[1]) > 100
+    passed = int(re.search(r"(\d+) passed", output)[1])
+    assert PASSED.get(jupyterhub.__version__, passed) == passed > 100
     assert int(re.search(r"hubs with ttl-authenticator: (\d+)", output)[1]) > 1

@@ -16,15 +16,26 @@ async def test_an_idle_session_ends_at_its_deadline_in_real_time(hubs):
     client = await hub.signed_in("alice")
     session = hub.session_of(client)
     deadline = session.active_at + 5
-    while time.time() < deadline - 0.1:
-        assert 200 == (await client.fetch("/hub/api/user")).status_code
-        assert "active" == (await client.session()).json()["state"]
-        await asyncio.sleep(0.2)
-    # nobody asks, so it is the hub that ends it
-    await asyncio.sleep(deadline + 0.5 - time.time())
-    assert session.ended is not None
+    states = []
+    while time.time() < deadline + 1:
+        asked_at = time.time()
+        user = (await client.fetch("/hub/api/user")).status_code
+        state = (await client.session()).json()["state"]
+        states.append((asked_at, user, state))
+        await asyncio.sleep(0.05)
+    before = [s[1:] for s in states if s[0] < deadline - 0.5]
+    assert {(200, "active")} == set(before)
+    assert (403, "ended") == states[-1][1:]
     assert deadline <= session.ended.at <= deadline + 1
-    assert [] == hub.log.tracebacks
+
+
+async def test_an_end_comes_with_nobody_asking(hub):
+    """The hub's own schedule ends a session, to the last step."""
+    client = await hub.signed_in("asleep")
+    session = hub.session_of(client)
+    await hub.advance(60)
+    assert "idle" == session.ended.reason
+    assert session.finished
 
 
 async def test_an_ended_session_is_refused_everywhere(hub):

@@ -80,6 +80,30 @@ async def test_signing_out_when_nobody_is_signed_in_is_harmless(hub):
     assert "idle" == hub.session_of(client).ended.reason
 
 
+async def test_a_logout_handlers_own_protocol_is_left_alone(hubs):
+    """A provider's notice comes by POST, without the XSRF token of a page."""
+    from jupyterhub.auth import DummyAuthenticator
+    from jupyterhub.handlers import LogoutHandler
+
+    class NoticedLogout(LogoutHandler):
+        def check_xsrf_cookie(self):
+            pass
+
+        async def post(self):
+            self.clear_login_cookie()
+            self.finish("noticed")
+
+    class Noticed(DummyAuthenticator):
+        def get_handlers(self, app):
+            return [*super().get_handlers(app), (r"/logout", NoticedLogout)]
+
+    hub = await hubs(TTLAuthenticator={"authenticator_class": Noticed})
+    client = await hub.signed_in("alice")
+    session = hub.session_of(client)
+    assert "noticed" == (await client.http.post("/hub/logout")).text
+    assert "logout" == session.ended.reason
+
+
 async def test_a_wrapped_logout_handler_still_finds_auth_state(hubs):
     """It may have to revoke something at its provider."""
     from jupyterhub.auth import DummyAuthenticator

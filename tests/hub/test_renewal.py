@@ -60,6 +60,8 @@ async def test_a_login_by_header_is_renewed_by_the_request_itself(hubs):
     assert 302 == (await client.go("/hub/login", headers=header)).status_code
     assert old is hub.session_of(client), "a visit of the login page renews nothing"
     assert 403 == (await client.go("/hub/ttl/renew")).status_code
+    image = {**header, "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"}
+    assert 403 == (await client.go("/hub/ttl/renew", headers=image)).status_code
     assert old.ended is None
     answer = await client.go("/hub/ttl/renew?next=/hub/token", headers=header)
     assert (302, "/hub/token") == (answer.status_code, answer.headers["location"])

@@ -41,15 +41,18 @@ async def test_after_a_crash_the_ended_stay_ended_and_the_living_live(hub_proces
     hub = await hub_process().start()
     ended, living = await hub.signed_in("ended"), await hub.signed_in("living")
     ended_token, living_token = await authorize(ended), await authorize(living)
-    cookie = ended.hub_cookie
+    cookie, session_id = ended.hub_cookie, ended.session_id
     before = (await living.session()).json()
     assert 302 == (await ended.go("/hub/logout")).status_code
     hub.kill()
     await hub.start()
-    replay = ended.as_thief(cookie)
-    answer = await replay.session()
-    assert (401, "logout") == (answer.status_code, answer.json()["reason"])
-    assert 302 == (await replay.go("/hub/home")).status_code
+    for replayed in (None, session_id, "f" * 32, ""):
+        replay = ended.as_thief(cookie)
+        if replayed is not None:
+            replay.set_cookie("jupyterhub-session-id", replayed)
+        answer = await replay.session()
+        assert (401, "logout") == (answer.status_code, answer.json()["reason"])
+        assert 302 == (await replay.go("/hub/home")).status_code
     assert 403 == await token_status(hub, ended_token)
     assert 200 == (await living.go("/hub/home")).status_code
     assert 200 == await token_status(hub, living_token)
@@ -106,6 +109,36 @@ async def test_an_idle_end_waits_for_reports_after_a_restart(hub_process):
     await hub.start()
     assert 200 == (await active.heartbeat(1)).status_code
     assert 200 == (await active.go("/hub/home")).status_code
+
+
+async def test_an_idle_end_is_not_undone_by_a_restart(hub_process):
+    """It was written when it was reported, so no grace is given to it."""
+    hub = await hub_process("c.TTLAuthenticator.idle_timeout = 2").start()
+    client = await hub.signed_in("alice")
+    while (await client.session()).status_code == 200:
+        pass
+    hub.kill()
+    await hub.start()
+    for answer in (await client.heartbeat(0), await client.session()):
+        assert (401, "idle") == (answer.status_code, answer.json()["reason"])
+    assert 302 == (await client.go("/hub/home")).status_code
+
+
+async def test_a_waiting_session_can_be_signed_out_and_replaced(hub_process):
+    """Signing out or in again while it waits leaves nothing that could be revived."""
+    hub = await hub_process().start()
+    leaver, returner = await hub.signed_in("leaver"), await hub.signed_in("returner")
+    cookies = leaver.hub_cookie, returner.hub_cookie
+    hub.stop()
+    hub.offset = 70
+    await hub.start()
+    assert 302 == (await leaver.go("/hub/logout")).status_code
+    assert leaver.hub_cookie is None
+    await returner.sign_in("returner")
+    for client, cookie in zip((leaver, returner), cookies, strict=True):
+        thief = client.as_thief(cookie)
+        assert 401 == (await thief.heartbeat(0)).status_code
+    assert 200 == (await returner.go("/hub/home")).status_code
 
 
 async def test_an_end_that_a_crash_interrupted_is_finished_at_the_next_start(
@@ -180,6 +213,8 @@ CONFIG_ERRORS = {
         "[dict(authenticator_class='ttl', url_prefix='/x')]"
     ): ["one of several"],
     "max_lifetime = '30d'": ["cookie_max_age_days", "30"],
+    "db_url = 'sqlite:///jupyterhub.sqlite'": ["the hub's own SQLite file"],
+    "db_url = 'postgresql://u:p@h:noport/x'": ["TTLAuthenticator.db_url"],
     "db_url = 'nosuch://x'": ["TTLAuthenticator.db_url"],
     "db_url = 'sqlite:////nowhere/x.sqlite'": ["TTLAuthenticator.db_url"],
 }

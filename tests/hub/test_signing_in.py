@@ -69,12 +69,16 @@ async def test_logout_and_login_within_a_second_work_three_times(hub):
     """A login in the second of a logout doesn't get the dead cookie back."""
     client = hub.client()
     seen = set()
-    for _ in range(3):
-        await client.sign_in("quick")
-        assert 200 == (await client.go("/hub/home")).status_code
-        seen.add(client.hub_cookie)
-        assert 302 == (await client.go("/hub/logout")).status_code
-        assert client.hub_cookie is None
+    hub.clock.freeze()
+    try:
+        for _ in range(3):
+            await client.sign_in("quick")
+            assert 200 == (await client.go("/hub/home")).status_code
+            seen.add(client.hub_cookie)
+            assert 302 == (await client.go("/hub/logout")).status_code
+            assert client.hub_cookie is None
+    finally:
+        hub.clock.thaw()
     assert 3 == len(seen)
 
 
@@ -259,6 +263,7 @@ async def test_a_cookie_of_100_kb_is_refused_before_it_is_read(hub):
         with contextlib.suppress(httpx.TransportError):  # cut off while sending
             answer = await hub.client().http.get(f"{url}/hub/home", headers=header)
             assert 400 <= answer.status_code < 500
+    assert "9" * 100 not in hub.log.text
     assert 200 == (await hub.client().go("/hub/login")).status_code
 
 
@@ -309,6 +314,64 @@ async def test_a_handler_that_signs_in_by_itself_gets_sessions(hubs):
     assert 200 == (await client.go("/hub/home")).status_code
     assert session is not hub.session_of(client)
     assert [] == hub.log.tracebacks
+
+
+async def test_a_deadline_that_passes_within_a_request_renews_nothing(hubs):
+    """A signed-in visit of the login page that gets too old on the way is no login."""
+    from jupyterhub.handlers import LoginHandler
+
+    gate, reached = asyncio.Event(), asyncio.Event()
+
+    class SlowLogin(LoginHandler):
+        async def get(self):
+            reached.set()
+            await gate.wait()
+            await super().get()
+
+    hub = await hubs(JupyterHub={"extra_handlers": [(r"/slow-login", SlowLogin)]})
+    client = await hub.signed_in("alice")
+    cookie = client.hub_cookie
+    visit = asyncio.ensure_future(client.go("/hub/slow-login?next=/hub/home"))
+    await reached.wait()
+    await hub.advance(61)
+    gate.set()
+    await visit
+    assert cookie == client.hub_cookie
+    await assert_dead(client)
+
+
+async def test_a_handler_that_signs_out_by_itself_ends_the_session(hubs):
+    """Single logout: a plug-in's handler calls ``clear_login_cookie``."""
+    from jupyterhub.handlers import BaseHandler
+
+    class SingleLogout(BaseHandler):
+        def prepare(self):
+            """Do without JupyterHub's: tornado takes a synchronous one as well."""
+            self._jupyterhub_user = self.get_current_user_cookie()
+            self.expanded_scopes, self.parsed_scopes = set(), {}
+
+        def get(self):
+            self.clear_login_cookie()
+            self.finish("bye")
+
+    hub = await hubs(JupyterHub={"extra_handlers": [(r"/slo", SingleLogout)]})
+    client = await hub.signed_in("alice")
+    cookie = client.hub_cookie
+    assert "bye" == (await client.go("/hub/slo")).text
+    assert client.hub_cookie is None
+    await assert_dead(client.as_thief(cookie))
+    assert "logout" == hub.sessions.known(cookie).ended.reason
+
+
+async def test_a_clock_that_was_ahead_gives_no_longer_lifetime(hub):
+    """Once it is set right, a session doesn't begin in the future."""
+    hub.clock.offset += 86400
+    await hub.signed_in("timely")
+    hub.clock.offset -= 86400
+    for _ in range(2):
+        client = await hub.signed_in("timely")
+        issued_at = hub.session_of(client).issued_at
+        assert hub.clock() - 5 < issued_at <= hub.clock()
 
 
 async def test_multiauthenticators_own_login_handlers_get_sessions(hubs):

@@ -1,11 +1,15 @@
 """OAuth tokens live and die with the session of the browser they were made for."""
 
 import asyncio
+from contextlib import contextmanager
 
 import pytest
 from jupyterhub import orm
+from jupyterhub.auth import Authenticator
 from support.client import SESSION_ID_COOKIE, query
 from support.hub import SERVICE_CLIENT, SERVICE_TOKEN
+
+STRICT = hasattr(Authenticator, "auth_refresh_strict")
 
 
 async def code_for(hub, client):
@@ -60,18 +64,33 @@ async def test_an_end_takes_codes_along(hub):
 @pytest.mark.parametrize("strict", [False, True])
 async def test_what_is_made_while_a_session_ends_is_worthless(hub, strict):
     """A code and a token that come into being after the end are of no use."""
-    authenticator = hub.app.authenticator
-    if "auth_refresh_strict" in authenticator.trait_names():
-        authenticator.auth_refresh_strict = strict
     client = await hub.signed_in("slow")
-    code_row = await late_code(hub, client)
-    answer = await hub.exchange(code_row)
-    assert 400 == answer.status_code
-    assert [] == rows(hub, "slow", orm.OAuthCode)
-    token = late_token(hub, "slow", client.session_id)
-    assert 403 == await status(hub, token)
+    with refusing(hub.app.authenticator, strict):
+        code = await late_code(hub, client)
+        assert 400 == (await hub.exchange(code)).status_code
+        assert [] == rows(hub, "slow", orm.OAuthCode)
+        token = late_token(hub, "slow", client.session_id)
+        assert 403 == await status(hub, token)
     assert [] == rows(hub, "slow")
     assert token not in hub.log.text
+
+
+@contextmanager
+def refusing(authenticator, strict):
+    """Let each refresh be refused: unless it is strict, JupyterHub 6.1 ignores that."""
+
+    async def refuse(user, handler=None):
+        return False
+
+    settings = {"auth_refresh_age": 300, "auth_refresh_strict": strict}
+    before = {k: getattr(authenticator, k, None) for k in settings}
+    for name, value in settings.items():
+        setattr(authenticator, name, value)
+    authenticator.refresh_user = refuse
+    yield
+    del authenticator.refresh_user
+    for name, value in before.items():
+        setattr(authenticator, name, value)
 
 
 async def late_code(hub, client):
@@ -245,6 +264,36 @@ async def test_an_admin_who_acts_on_another_user_is_not_touched(hub):
     user = await hub.signed_in("subject")
     await admin.go("/hub/logout")
     assert 200 == (await user.session()).status_code
+
+
+async def test_exempt_tokens_work_on_without_auth_state(hubs):
+    """A wrapped class that misses what we cleared doesn't refuse a personal token."""
+    from jupyterhub.auth import DummyAuthenticator
+
+    class NeedsAuthState(DummyAuthenticator):
+        async def refresh_user(self, user, handler=None):
+            return bool(await user.get_auth_state())
+
+    hub = await hubs(
+        TTLAuthenticator={"authenticator_class": NeedsAuthState},
+        CryptKeeper={"keys": [b"k" * 32]},
+        Authenticator={
+            "enable_auth_state": True,
+            "allow_all": True,
+            "auth_refresh_age": 1,
+            **({"auth_refresh_strict": True} if STRICT else {}),
+        },
+    )
+    client = await hub.signed_in("stateful")
+    user = hub.user("stateful")
+    await user.save_auth_state({"secret": 1})
+    personal = user.new_api_token(note="personal")
+    await hub.advance(61)
+    assert await user.get_auth_state() is None
+    user._auth_refreshed = None
+    assert 200 == await status(hub, personal)
+    # a browser has to sign in again all the same
+    assert 302 == (await client.go("/hub/home")).status_code
 
 
 async def test_auth_state_goes_with_the_last_session(hubs):

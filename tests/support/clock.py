@@ -8,6 +8,15 @@ class MovableClock:
 
     def __init__(self):
         self.offset = 0.0
+        self.frozen = None
 
     def __call__(self):
-        return time.time() + self.offset
+        return self.offset + (time.time() if self.frozen is None else self.frozen)
+
+    def freeze(self):
+        """Stand still until :meth:`thaw`."""
+        self.frozen = time.time()
+
+    def thaw(self):
+        """Run again."""
+        self.frozen = None

@@ -138,6 +138,7 @@ class Hub:
         self.log = Records()
         self.url = self.config.JupyterHub.bind_url
         self.app = None
+        self.has_plugin = "authenticator_class" not in self.config.JupyterHub
         self._clients = []
 
     async def start(self):

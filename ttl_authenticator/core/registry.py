@@ -7,6 +7,7 @@ a request looks at more than the sessions of one user.
 from __future__ import annotations
 
 import heapq
+from itertools import count
 from typing import TYPE_CHECKING
 
 from .session import MAX_SESSION_IDS, End, Judgement, Reason, Session, State
@@ -102,8 +103,17 @@ class SessionRegistry:
     # -- changing -------------------------------------------------------------
 
     def next_issue_second(self, user_id: int) -> int:
-        """Choose the second for a user's next cookie: greater than any before."""
-        return max(int(self.clock()), self._last_issued.get(user_id, 0) + 1)
+        """Choose the second for a user's next cookie: greater than any before.
+
+        Unless a clock that was ahead has been set right meanwhile: the lifetime of a
+        session must not begin in the future, so it is the last second not used yet.
+        """
+        now = int(self.clock())
+        second = max(now, self._last_issued.get(user_id, 0) + 1)
+        if second <= now + FUTURE_TOLERANCE:
+            return second
+        used = {s.issued_at for s in self._by_user.get(user_id, {}).values()}
+        return next(second for second in count(now, -1) if second not in used)
 
     def add(self, session: Session) -> Session:
         """Take a session in: a new one, an adopted one, or one from the store."""

@@ -165,10 +165,26 @@ class TTLAuthenticator(Authenticator):
         refreshed = False
         if not self._is_over(user, handler):
             refreshed = await maybe_future(super().refresh_user(user, handler))
+            refreshed = refreshed or self._needs_no_auth_state(user, handler)
         if not refreshed and handler is not None:
             # JupyterHub 6.1 reads it after a refusal, but only tokens set it
             vars(handler).setdefault("_token_authenticated", False)
         return refreshed
+
+    def _needs_no_auth_state(self, user: Any, handler: Any) -> bool:
+        # With the last session we forgot the auth_state that the wrapped class misses.
+        # That is nothing against a personal token or a server's own: they have no
+        # limits. A spawn, which may need it, still asks for a login.
+        return (
+            self.sessions is not None
+            and isinstance(handler, guard.Guard)
+            and getattr(handler, "_token_authenticated", False)
+            and not handler.ttl_refresh_forced
+            and self.enable_auth_state
+            and self.clear_auth_state
+            and user.encrypted_auth_state is None
+            and not self.sessions.registry.of_user(user.id)
+        )
 
     def _is_over(self, user: Any, handler: Any) -> bool:
         # guarded handlers have checked; other users are not judged by this cookie

@@ -11,7 +11,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from jupyterhub import orm
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError, StatementError
 
 from .metrics import ENDED_SESSIONS
 
@@ -26,11 +26,8 @@ FIRST_RETRY = 1.0
 LAST_RETRY = 60.0
 """Seconds between two attempts at the steps of an end that fail, doubling."""
 
-AT_ONCE = 8
-"""Ends carried out at the same time."""
-
 CROWD = 50
-"""Sessions ended between two turns of the hub's loop, at most."""
+"""Sessions marked as ended between two turns of the hub's loop, at most."""
 
 
 class Enforcement:
@@ -58,7 +55,8 @@ class Enforcement:
         self.clear_auth_state = clear_auth_state
         self.log = log
         self._tasks: set[asyncio.Task[None]] = set()
-        self._places = asyncio.Semaphore(AT_ONCE)
+        self._recording: dict[str, asyncio.Task[None]] = {}
+        self._turn = asyncio.Lock()
         self._wake = asyncio.Event()
 
     # -- ending ---------------------------------------------------------------
@@ -66,7 +64,8 @@ class Enforcement:
     def end(self, session: Session, reason: Reason) -> None:
         """End a session now; the rest follows in the background."""
         if self.mark(session, reason):
-            self._spawn(self._record_and_carry_out([session]))
+            self._record([session])
+            self.carry_out(session)
 
     async def record(self, session: Session, reason: Reason) -> None:
         """End a session now, on disk when this returns.
@@ -74,7 +73,14 @@ class Enforcement:
         The rest is left to :meth:`carry_out`.
         """
         if self.mark(session, reason):
-            await self.journal.write([session])
+            self._record([session])
+        await self.recorded(session)
+
+    async def recorded(self, session: Session | None) -> None:
+        """Wait until a session's end is on disk, if it is on its way there."""
+        writing = self._recording.get(session.id) if session is not None else None
+        if writing is not None:
+            await asyncio.shield(writing)
 
     def carry_out(self, session: Session) -> None:
         """Do in the background what follows from a recorded end."""
@@ -132,7 +138,9 @@ class Enforcement:
             due = self.registry.due(at_most=CROWD)
             ended = [session for session, why in due if self.mark(session, why)]
             if ended:
-                self._spawn(self._record_and_carry_out(ended))
+                self._record(ended)
+            for session in ended:
+                self.carry_out(session)
             await asyncio.sleep(0)
 
     async def _until_next_deadline(self) -> None:
@@ -148,21 +156,29 @@ class Enforcement:
 
     # -- what follows from an end -----------------------------------------------
 
-    async def _record_and_carry_out(self, sessions: Iterable[Session]) -> None:
-        sessions = list(sessions)
-        await self.journal.write(sessions)
-        await asyncio.gather(*map(self._carry_out, sessions))
+    def _record(self, sessions: list[Session]) -> None:
+        writing = self._spawn(self.journal.write(sessions))
+        for session in sessions:
+            self._recording[session.id] = writing
+        writing.add_done_callback(
+            lambda _: [self._recording.pop(session.id, None) for session in sessions]
+        )
 
     async def _carry_out(self, session: Session) -> None:
+        await self.recorded(session)
         delay = FIRST_RETRY
-        while True:
-            async with self._places:
-                if self._attempt(session):
-                    break
+        while not await self._attempt_in_turn(session):
             await asyncio.sleep(delay)
             delay = min(delay * 2, LAST_RETRY)
+        # written with the next batch: to do it all again would do no harm
         self.registry.finish(session)
-        await self.journal.write([session])
+
+    async def _attempt_in_turn(self, session: Session) -> bool:
+        async with self._turn:
+            done = self._attempt(session)
+            # the steps use the hub's database on its loop: let requests in between
+            await asyncio.sleep(0)
+        return done
 
     def _attempt(self, session: Session) -> bool:
         steps: tuple[Callable[[Session], None], ...] = (
@@ -172,7 +188,8 @@ class Enforcement:
         try:
             for step in steps:
                 step(session)
-        except Exception:
+        except Exception as error:
+            _hide_parameters(error)
             self.log.exception("The end of a session of %s is delayed", session.user)
             return False
         return True
@@ -214,10 +231,24 @@ class Enforcement:
             raise
 
     def delete_token(self, token: Any) -> None:
-        """Delete one OAuth token or code that belongs to no live session."""
-        self._delete_and_commit([token])
+        """Delete one OAuth token or code that belongs to no live session.
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        It is refused in any case: a failure is no failure of the request.
+        """
+        try:
+            self._delete_and_commit([token])
+        except SQLAlchemyError as error:
+            _hide_parameters(error)
+            self.log.exception("A refused token can't be deleted")
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
+
+
+def _hide_parameters(error: Exception) -> None:
+    """Keep the ids in a statement's parameters out of the log."""
+    if isinstance(error, StatementError):
+        error.hide_parameters = True

@@ -17,6 +17,7 @@ from jupyterhub.apihandlers.auth import (
     TokenAPIHandler,
 )
 from jupyterhub.handlers import BaseHandler, LogoutHandler
+from jupyterhub.utils import maybe_future
 from tornado import web
 from tornado.util import import_object
 
@@ -49,7 +50,11 @@ class Guard(_Handler):
     ttl_refused: tuple[Session | None, Judgement] | None = None
     """What was refused: its session, where it is known, and why."""
 
+    ttl_refresh_forced = False
+    """The refresh under way is one before a spawn or a stop."""
+
     _ttl_signed_in: Session | None = None
+    _ttl_clearing = False
     _ttl_issuing: int | None = None
     _ttl_issued = b""
 
@@ -61,7 +66,10 @@ class Guard(_Handler):
 
     async def prepare(self) -> None:
         """Check once more after what may have taken long, and note activity."""
-        await super().prepare()
+        await maybe_future(super().prepare())
+        if self.ttl_refused is not None:
+            # an end that is reported must survive a crash
+            await self.ttl.enforcement.recorded(self.ttl_refused[0])
         session = self.ttl_session
         if session is None:
             return
@@ -70,10 +78,18 @@ class Guard(_Handler):
             self.ttl_session = None
             self._jupyterhub_user = None
             self._resolve_roles_and_scopes()
-        elif not getattr(self, "_token_authenticated", False) and is_navigation(
-            self.request.headers, by_human=True
-        ):
+        elif self._ttl_visited():
             self.ttl.registry.touch(session, self.ttl.registry.clock())
+
+    def _ttl_visited(self) -> bool:
+        by_token = getattr(self, "_token_authenticated", False)
+        by_human = is_navigation(self.request.headers, by_human=True)
+        return bool(self.current_user) and by_human and not by_token
+
+    async def refresh_auth(self, user: Any, force: bool = False) -> Any:
+        """Refresh as JupyterHub does; what forces it asks for a login if need be."""
+        self.ttl_refresh_forced = force
+        return await super().refresh_auth(user, force)
 
     # -- cookies and tokens that come in ----------------------------------------
 
@@ -131,12 +147,27 @@ class Guard(_Handler):
         return admitted
 
     def clear_cookie(self, cookie_name: str, **kwargs: Any) -> None:
-        """Clear a cookie, but no login cookie: only :class:`LogoutGuard` does that.
+        """Clear a cookie, but a login cookie only to sign out.
 
-        An answer that is late would clear the cookie of a newer login.
+        A refusal that is late would clear the cookie of a newer login.
         """
-        if cookie_name not in (self.hub.cookie_name, cookies.SESSION_ID_COOKIE):
+        login = (self.hub.cookie_name, cookies.SESSION_ID_COOKIE)
+        if self._ttl_clearing or cookie_name not in login:
             super().clear_cookie(cookie_name, **kwargs)
+
+    def clear_login_cookie(self, name: str | None = None) -> None:
+        """Sign out: end the session of this request and clear its cookies.
+
+        Ended first, so that JupyterHub goes by the cookie alone: its own search for
+        tokens would believe a session id that the browser made up.
+        """
+        if self.ttl_session is not None:
+            self.ttl.enforcement.end(self.ttl_session, Reason.LOGOUT)
+        self._ttl_clearing = True
+        try:
+            super().clear_login_cookie(name)
+        finally:
+            self._ttl_clearing = False
 
     # -- signing in -------------------------------------------------------------
 
@@ -175,9 +206,7 @@ class Guard(_Handler):
 
         A signed-in visit of the login page ends here as well and renews nothing.
         """
-        previous = self._ttl_previous
-        signed_in = previous is not None and previous.user_id == user.id
-        if user.name in self._ttl_authenticated or not signed_in:
+        if self._ttl_is_login(user):
             # JupyterHub issues new cookies only where the request has none
             for name in (self.hub.cookie_name, cookies.SESSION_ID_COOKIE):
                 self.request.cookies.pop(name, None)
@@ -188,7 +217,8 @@ class Guard(_Handler):
     def set_hub_cookie(self, user: Any) -> None:
         """Issue the hub cookie of a new session, at a second of its own."""
         already = self._ttl_signed_in
-        if already is not None and already.user_id == user.id:
+        again = already is not None and already.user_id == user.id
+        if again or not self._ttl_is_login(user):
             return
         previous = already or self._ttl_previous
         self._ttl_issuing = self.ttl.registry.next_issue_second(user.id)
@@ -208,16 +238,27 @@ class Guard(_Handler):
         self._ttl_issued = cookies.sign(self, name, value, self._ttl_issuing)
         return self._ttl_issued
 
+    def _ttl_is_login(self, user: Any) -> bool:
+        """Tell whether setting a user's cookies is a login.
+
+        It isn't where nobody was authenticated and the request came with a session of
+        that very user: also if that has ended since, it must not become a new one.
+        """
+        previous = self._ttl_previous
+        came_with = self.ttl_session or previous
+        own = came_with is not None and came_with.user_id == user.id
+        return user.name in self._ttl_authenticated or not own
+
     @functools.cached_property
     def _ttl_previous(self) -> Session | None:
-        """Return the live session of the cookie that the browser sent, if any.
+        """Return the session of the cookie that the browser sent, if it hasn't ended.
 
         Whoever shows the value that a session was issued has its cookie: no other
         proof is needed. First asked before a login drops the request's cookies.
         """
         value = self.get_cookie(self.hub.cookie_name)
         session = self.ttl.known(value) if value else None
-        if session is None or self.ttl.judge(session).state is not State.ACTIVE:
+        if session is None or self.ttl.judge(session).state is State.ENDED:
             return None
         return session
 
@@ -240,9 +281,7 @@ class Guard(_Handler):
 class LogoutGuard(Guard):
     """Signing out: ends the session of the cookie that came with the request."""
 
-    def clear_cookie(self, cookie_name: str, **kwargs: Any) -> None:
-        """Clear a cookie, of a login as well."""
-        super(Guard, self).clear_cookie(cookie_name, **kwargs)
+    ttl_admits_waiting = True
 
     async def get(self) -> None:
         """Sign out where a person went: an image or a script does not."""
@@ -252,6 +291,11 @@ class LogoutGuard(Guard):
 
     async def post(self) -> None:
         """Sign out; JupyterHub has checked the XSRF token."""
+        inherited = super().post
+        if inherited.__func__ is not web.RequestHandler.post:
+            # a handler with a protocol of its own, such as a provider's notice
+            await maybe_future(inherited())
+            return
         await self._ttl_sign_out()
 
     async def _ttl_sign_out(self) -> None:
@@ -259,9 +303,8 @@ class LogoutGuard(Guard):
         if session is None:
             await super().get()
             return
-        # Ended now, so that JupyterHub goes by the cookie alone: its own search for
-        # tokens would believe a session id that the browser made up. auth_state and
-        # tokens go afterwards, as a logout handler may still need them.
+        # on disk before the answer; auth_state and tokens go afterwards, as a logout
+        # handler may still need them
         await self.ttl.enforcement.record(session, Reason.LOGOUT)
         try:
             await super().get()

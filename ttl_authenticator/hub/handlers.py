@@ -18,7 +18,7 @@ from tornado.httputil import url_concat
 
 from ..core.session import Reason, State
 from ..page import files
-from .guard import Guard, guarded
+from .guard import Guard, guarded, is_navigation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -188,10 +188,14 @@ class RenewMixin(Guard):
     # a warning would lie above the form that answers it
     ttl_shows_timer = False
 
-    @web.authenticated
     async def get(self) -> None:
         """Begin the login once more; its end makes a new session of this one."""
+        if not is_navigation(self.request.headers):
+            raise web.HTTPError(403, "Renewing a session takes a visit of this page")
         next_url = self.get_next_url(self.current_user)
+        if not self.current_user:
+            self.redirect(url_concat(self.settings["login_url"], {"next": next_url}))
+            return
         login_url = self.authenticator.login_url(self.hub.base_url)
         if login_url != self.settings["login_url"]:
             self.redirect(url_concat(login_url, {"next": next_url}))

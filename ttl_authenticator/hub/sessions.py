@@ -7,6 +7,7 @@ the registry; the guarded handlers, ``refresh_user`` and our own endpoints ask h
 from __future__ import annotations
 
 import asyncio
+import re
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 SETTING = "ttl_sessions"
 """The key of :class:`HubSessions` in the hub's tornado settings."""
 
-LONGEST_SESSION_ID = 255
-"""Characters that JupyterHub's token table holds; it makes ids of 32."""
+SESSION_ID = re.compile("[0-9a-f]{32}")
+"""What JupyterHub makes: others are a browser's invention."""
 
 EXEMPT = Judgement(State.ACTIVE)
 
@@ -160,7 +161,8 @@ class HubSessions:
         )
         written = [session]
         if previous is not None and previous.ended is None:
-            if previous.user_id == user.id:
+            active = self.registry.judge(previous).state is State.ACTIVE
+            if active and previous.user_id == user.id:
                 self.registry.move(previous, session)
             self.enforcement.mark(previous, Reason.REPLACED)
             written.append(previous)
@@ -200,7 +202,7 @@ class HubSessions:
         """
         session_id = handler.get_session_cookie()
         owner = self.registry.owner(session.user_id, session_id or "")
-        usable = session_id and len(session_id) <= LONGEST_SESSION_ID
+        usable = session_id and SESSION_ID.fullmatch(session_id)
         if not usable or owner not in (None, session):
             # JupyterHub 5.5 looks for it in the handler, earlier ones in the request
             handler._session_id = uuid.uuid4().hex

@@ -19,7 +19,7 @@ from . import pages, wrapping
 from .enforcement import Enforcement
 from .journal import Journal
 from .sessions import SETTING, HubSessions
-from .store import SessionStore, StoreError, derive_url
+from .store import SessionStore, StoreError, derive_url, is_same_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -116,6 +116,12 @@ def check_cookie_max_age(authenticator: TTLAuthenticator, days: float) -> float:
 
 def _open_store(authenticator: TTLAuthenticator, app: Any) -> SessionStore:
     url = authenticator.db_url or derive_url(app.db_url)
+    if is_same_file(url, app.db_url):
+        msg = (
+            "c.TTLAuthenticator.db_url is the hub's own SQLite file: one of them would "
+            "lock the other out. Name another file, or leave it empty."
+        )
+        raise StartupError(msg)
     # the hub's own database is reached as the hub reaches it
     options = app.db_kwargs if url == app.db_url else {}
     try:

@@ -64,6 +64,18 @@ def derive_url(hub_url: str) -> str:
     return url.set(database=str(ours)).render_as_string(hide_password=False)
 
 
+def is_same_file(url: str, other: str) -> bool:
+    """Tell whether two database URLs name one SQLite file."""
+    try:
+        urls = [sa.make_url(u) for u in (url, other)]
+    except (SQLAlchemyError, ValueError):
+        return False
+    if any(u.get_backend_name() != "sqlite" or u.database in _IN_MEMORY for u in urls):
+        return False
+    first, second = (_sqlite_file(str(u.database)).resolve() for u in urls)
+    return first == second
+
+
 class SessionStore:
     """The table ``ttl_sessions``.
 
@@ -82,7 +94,7 @@ class SessionStore:
         try:
             self._engine = _create_engine(url, **options)
             _metadata.create_all(self._engine)
-        except (SQLAlchemyError, OSError, ImportError) as error:
+        except (SQLAlchemyError, OSError, ImportError, ValueError) as error:
             raise StoreError(str(error)) from error
 
     def load(self) -> list[Session]:

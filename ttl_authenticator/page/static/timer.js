@@ -406,7 +406,7 @@
     if (theirs !== session) void look();
   });
   hello.send(session);
-  if (!session) return hello.close();
+  if (!session || location.pathname === config.signedOutUrl) return hello.close();
 
   let channel = join();
   for (const type of "pointerdown pointermove keydown wheel touchstart scroll".split(" "))
