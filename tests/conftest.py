@@ -1,8 +1,13 @@
 """Fixtures for all tests."""
 
+import hypothesis
 import pytest
 from support.hub import Hub
 from support.process import HubProcess
+
+# a busy machine is no failure of a property
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="module")
