@@ -40,8 +40,10 @@ class Person:
         return page
 
     async def settle(self, page):
-        """Wait until the page has loaded all its scripts: they have a time limit."""
-        await page.wait_for_load_state("networkidle")
+        """Wait until the page has loaded all its modules: they have a time limit."""
+        await page.wait_for_load_state("load")
+        pending = "Object.keys(window.requirejs?.s.contexts._?.registry ?? {})"
+        await page.wait_for_function(f"() => {pending}.length === 0")
 
     async def fill_in(self, page, name):
         """Fill in the login form of a page."""
@@ -55,16 +57,10 @@ class Person:
         await self.settle(page)
         return page
 
-    async def settle_activity(self, name):
-        """Wait until all that was typed and clicked has been reported."""
-        found, seen = session(self.hub, name), None
-        while seen != found.active_at:
-            seen = found.active_at
-            for page in self.context.pages:
-                await page.evaluate("fetch('/hub/health')")
-
     async def pass_time(self, seconds):
         """Let time pass, for the hub and for all tabs."""
+        for page in self.context.pages:
+            await self.settle(page)
         await self.hub.advance(seconds)
         await self.context.clock.fast_forward(int(seconds * 1000))
 
@@ -164,7 +160,6 @@ async def test_the_spawn_pending_page_reloads_itself_without_activity(hubs, brow
     page = await person.sign_in("patient")
     await page.goto(f"{hub.url}/hub/spawn")
     await page.wait_for_url("**/hub/spawn-pending/patient*")
-    await person.settle_activity("patient")
     before = session(hub, "patient").active_at
     gate.set()
     await page.wait_for_url("**/user/patient/**", timeout=60_000)

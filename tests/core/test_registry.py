@@ -273,6 +273,15 @@ def test_each_cookie_of_a_user_has_a_second_of_its_own(registry, clock):
     assert list(range(START, START + 5)) == seconds
 
 
+def test_a_clock_that_was_ahead_is_not_followed(registry):
+    """Set right, it gives seconds of its own again: a session must not begin later."""
+    registry.open(session("ahead", issued_at=START + 3600))
+    registry.open(session("now", issued_at=START))
+    assert START - 1 == registry.next_issue_second(ALICE)
+    registry.open(session("before", issued_at=START - 1))
+    assert START - 2 == registry.next_issue_second(ALICE)
+
+
 def test_users_do_not_push_each_others_seconds(registry):
     """The rule is per user: another one's login doesn't age the next cookie."""
     registry.open(session("a", issued_at=START + 7))
@@ -568,12 +577,12 @@ def test_dropping_takes_no_session_id_from_its_present_owner(registry):
 
 def test_issue_seconds_grow_as_long_as_a_session_of_the_user_is_known(registry):
     """Forgetting one of two doesn't reset what the other's cookie needs."""
-    old = registry.open(session("old", issued_at=START + 50))
-    registry.open(session("new", issued_at=START + 100))
+    old = registry.open(session("old", issued_at=START - 50))
+    registry.open(session("new", issued_at=START + 10))
     registry.end(old, Reason.LOGOUT)
     registry.finish(old)
-    registry.forget(issued_before=START + 60)
-    assert START + 101 == registry.next_issue_second(ALICE)
+    registry.forget(issued_before=START)
+    assert START + 11 == registry.next_issue_second(ALICE)
 
 
 # -- restored sessions --------------------------------------------------------
@@ -816,8 +825,13 @@ class RegistryMachine(RuleBasedStateMachine):
         """Open a session at a second of its own."""
         self.count += 1
         second = self.registry.next_issue_second(user_id)
-        assert second > self.issued.get(user_id, 0)
-        self.issued[user_id] = second
+        last, now = self.issued.get(user_id, 0), int(self.clock.now)
+        assert second > last or last >= now + 60
+        assert second <= now + 60
+        assert (user_id, second) not in {
+            (s.user_id, s.issued_at) for s in self.registry
+        }
+        self.issued[user_id] = max(last, second)
         name = f"session-{self.count}"
         return self.registry.open(session(name, user_id, second, self.clock.now))
 
