@@ -115,6 +115,30 @@ class Client:
         return answer
 
 
+class Browsers:
+    """The browsers of a hub under test, closed with it; needs its ``url``."""
+
+    def __init__(self):
+        self._clients = []
+
+    def client(self):
+        """Return a new browser."""
+        client = Client(self.url)
+        self._clients.append(client)
+        return client
+
+    async def signed_in(self, name="alice"):
+        """Return a new browser in which somebody has signed in."""
+        client = self.client()
+        await client.sign_in(name)
+        return client
+
+    async def close_browsers(self):
+        """Close all connections."""
+        for client in self._clients:
+            await client.close()
+
+
 def query(url):
     """Return the query arguments of an address."""
     return {k: v[0] for k, v in parse_qs(urlsplit(url).query).items()}

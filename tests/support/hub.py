@@ -14,7 +14,7 @@ from jupyterhub.app import JupyterHub
 from jupyterhub.utils import url_path_join
 from traitlets.config import Config
 
-from support.client import Client
+from support.client import Browsers
 from support.clock import MovableClock
 from ttl_authenticator import TTLAuthenticator
 from ttl_authenticator.cli.proxy import ensure_proxy
@@ -128,7 +128,7 @@ def real_config(folder, **sections):
     return config
 
 
-class Hub:
+class Hub(Browsers):
     """A hub that a test starts, asks and stops."""
 
     def __init__(self, folder, clock=None, **sections):
@@ -139,7 +139,7 @@ class Hub:
         self.url = self.config.JupyterHub.bind_url
         self.app = None
         self.has_plugin = "authenticator_class" not in self.config.JupyterHub
-        self._clients = []
+        super().__init__()
 
     async def start(self):
         """Start as the administrator's one setting would have it."""
@@ -165,8 +165,7 @@ class Hub:
 
     async def stop(self):
         """Stop the hub, its proxy and its servers."""
-        for client in self._clients:
-            await client.close()
+        await self.close_browsers()
         self.app.http_server.stop()
         self.app.metrics_collector.stop()
         for callback in self.app._periodic_callbacks.values():
@@ -194,17 +193,6 @@ class Hub:
     @property
     def registry(self):
         return self.sessions.registry
-
-    def client(self):
-        client = Client(self.url)
-        self._clients.append(client)
-        return client
-
-    async def signed_in(self, name="alice"):
-        """Return a new browser in which somebody has signed in."""
-        client = self.client()
-        await client.sign_in(name)
-        return client
 
     async def advance(self, seconds):
         """Let time pass, and what is due happen."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx
 
-from support.client import Client
+from support.client import Browsers
 from support.hub import free_port
 from ttl_authenticator.cli.proxy import ensure_proxy
 
@@ -46,7 +46,7 @@ c.TTLAuthenticator.max_lifetime = 600
 START_TIMEOUT = 60
 
 
-class HubProcess:
+class HubProcess(Browsers):
     """A hub that can be killed and started again in the same folder.
 
     Args:
@@ -68,7 +68,7 @@ class HubProcess:
             extra=extra,
         )
         self.process = None
-        self._clients = []
+        super().__init__()
 
     @property
     def log(self):
@@ -118,21 +118,8 @@ class HubProcess:
         """Wait for the process to end by itself; return its exit code."""
         return await asyncio.to_thread(self.process.wait, seconds)
 
-    def client(self):
-        """Return a new browser."""
-        client = Client(self.url)
-        self._clients.append(client)
-        return client
-
-    async def signed_in(self, name="alice"):
-        """Return a new browser in which somebody has signed in."""
-        client = self.client()
-        await client.sign_in(name)
-        return client
-
     async def close(self):
         """Stop whatever still runs."""
-        for client in self._clients:
-            await client.close()
+        await self.close_browsers()
         if self.process is not None and self.process.poll() is None:
             self.kill()

@@ -14,7 +14,7 @@ from traitlets import Bool, Unicode
 
 from ..core.limits import Limits
 from ..core.session import Reason
-from . import guard, handlers, messages, startup, wrapping
+from . import guard, guarded, handlers, messages, startup, wrapping
 from .traits import Duration, Texts
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ class TTLAuthenticator(Authenticator):
         with startup.one_clear_message(app):
             self.sessions = startup.start(self, app)
         routes = startup.hub_routes(super().get_handlers(app), app)
-        return guard.guard_routes([*handlers.routes(routes), *routes])
+        return guarded.guard_routes([*handlers.routes(routes), *routes])
 
     async def authenticate(self, handler: Any, data: Any) -> Any:
         """Authenticate by the wrapped class, and note for the session who it was.

@@ -18,7 +18,8 @@ from tornado.httputil import url_concat
 
 from ..core.session import Reason, State
 from ..page import files
-from .guard import Guard, guarded, is_navigation
+from .guard import Guard, is_navigation
+from .guarded import guarded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
