@@ -107,6 +107,10 @@ class HubProcess(Browsers):
         """Kill hub and proxy as a crash of the machine would."""
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+        # the hub gives its proxy a session of its own
+        pid_file = self.folder / "jupyterhub-proxy.pid"
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            os.kill(int(pid_file.read_text().split()[0]), signal.SIGKILL)
 
     def stop(self):
         """Stop as an administrator would."""
