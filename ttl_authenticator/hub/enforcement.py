@@ -8,6 +8,7 @@ again until it succeeds.
 from __future__ import annotations
 
 import asyncio
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from jupyterhub import orm
@@ -16,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError, StatementError
 from .metrics import ENDED_SESSIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable
+    from collections.abc import Callable, Coroutine, Iterable, Iterator
 
     from ..core.registry import SessionRegistry
     from ..core.session import Reason, Session
@@ -106,8 +107,10 @@ class Enforcement:
         for session in self.registry:
             if session.ended is not None and not session.finished:
                 self.log.info("Resuming the end of a session of %s", session.user)
-                self._attempt(session)
-                self.carry_out(session)
+                if self._attempt(session):
+                    self.registry.finish(session)
+                else:
+                    self.carry_out(session)
 
     async def idle(self) -> None:
         """Wait until everything that was begun has been done."""
@@ -208,10 +211,15 @@ class Enforcement:
         )
 
     def _delete_and_commit(self, rows: Iterable[Any]) -> None:
-        # no await between: the session is shared with every request
-        try:
+        with self._committed():
             for row in list(rows):
                 self.db.delete(row)
+
+    @contextmanager
+    def _committed(self) -> Iterator[None]:
+        # no await inside: the session is shared with every request
+        try:
+            yield
             self.db.commit()
         except SQLAlchemyError:
             self.db.rollback()
@@ -223,12 +231,8 @@ class Enforcement:
         user = self.db.get(orm.User, session.user_id)
         if user is None or user.encrypted_auth_state is None:
             return
-        try:
+        with self._committed():
             user.encrypted_auth_state = None
-            self.db.commit()
-        except SQLAlchemyError:
-            self.db.rollback()
-            raise
 
     def delete_token(self, token: Any) -> None:
         """Delete one OAuth token or code that belongs to no live session.

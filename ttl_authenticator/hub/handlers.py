@@ -209,10 +209,6 @@ class RenewMixin(Guard):
             self.finish(await self._render(username=self.current_user.name))
 
 
-class StaticHandler(CacheControlStaticFilesHandler):
-    """``/hub/ttl/timer.js`` and its style."""
-
-
 def routes(hub_routes: Sequence[Sequence[Any]]) -> list[tuple[Any, ...]]:
     """List our routes below the hub's prefix.
 
@@ -227,5 +223,9 @@ def routes(hub_routes: Sequence[Sequence[Any]]) -> list[tuple[Any, ...]]:
         (r"/api/ttl/session", SessionHandler),
         (r"/ttl/signed-out", SignedOutHandler),
         (r"/ttl/renew", renew),
-        (r"/ttl/(timer\.(?:js|css))", StaticHandler, {"path": str(files.STATIC)}),
+        (
+            r"/ttl/(timer\.(?:js|css))",
+            CacheControlStaticFilesHandler,
+            {"path": str(files.STATIC)},
+        ),
     ]
