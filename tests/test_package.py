@@ -3,8 +3,10 @@
 import configparser
 import json
 import os
+import re
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from pathlib import Path
 
@@ -20,6 +22,8 @@ OFFLINE = {
     "PIP_NO_INDEX": "1",
     "PIP_ROOT_USER_ACTION": "ignore",
 }
+
+SWITCH = "etc/jupyter/jupyter_server_config.d/ttl_authenticator.json"
 
 ASK = """
 import json
@@ -77,6 +81,17 @@ def installed(wheel, tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def environment(wheel, tmp_path_factory):
+    """Return the Python of an environment of its own, where the wheel is installed."""
+    folder = tmp_path_factory.mktemp("environment")
+    run(sys.executable, "-m", "venv", "--without-pip", folder)
+    python = folder / "bin" / "python"
+    pip = (sys.executable, "-m", "pip", "--python", python)
+    run(*pip, "install", "--no-deps", wheel)
+    return python
+
+
 def under(folder):
     """Return the files below a folder that belong into a package."""
     return {
@@ -107,11 +122,24 @@ def test_the_wheel_holds_the_templates(names):
     assert set() == expected - names
 
 
-def test_the_wheel_holds_nothing_else(names):
-    """No tests, no caches, no second top-level package."""
-    tops = {name.split("/")[0] for name in names}
+def test_the_wheel_switches_the_agent_on(wheel):
+    """Its data lie where Jupyter Server looks; the same file goes along with spawns."""
     version = ttl_authenticator.__version__
-    assert {"ttl_authenticator", f"ttl_authenticator-{version}.dist-info"} == tops
+    with zipfile.ZipFile(wheel) as archive:
+        text = archive.read(f"ttl_authenticator-{version}.data/data/{SWITCH}")
+    extensions = {"ttl_authenticator.agent": True}
+    assert {"ServerApp": {"jpserver_extensions": extensions}} == json.loads(text)
+    agent = ROOT / "ttl_authenticator" / "agent"
+    assert (agent / SWITCH.removeprefix("etc/jupyter/")).read_bytes() == text
+
+
+def test_the_wheel_holds_nothing_else(names):
+    """No tests, no caches, no second top-level package, no other data."""
+    tops = {name.split("/")[0] for name in names}
+    ours = f"ttl_authenticator-{ttl_authenticator.__version__}"
+    expected = {"ttl_authenticator", f"{ours}.data", f"{ours}.dist-info"}
+    assert expected == tops
+    assert [f"{ours}.data/data/{SWITCH}"] == [n for n in names if ".data/" in n]
     assert set() == {n for n in names if "__pycache__" in n or "test" in n.lower()}
 
 
@@ -170,6 +198,24 @@ def test_an_installed_command_line_answers(installed):
     module = run(sys.executable, "-m", "ttl_authenticator", "--help", **environment)
     assert "ttl-authenticator" in script
     assert script.splitlines()[1:] == module.splitlines()[1:]
+
+
+def test_an_installed_agent_is_found_by_jupyter_server(environment, tmp_path):
+    """Enabled without further configuration, and importable there."""
+    # Jupyter Server itself is this Python's
+    listed = run(
+        environment,
+        *("-m", "jupyter_server.extension.serverextension", "list"),
+        PYTHONPATH=sysconfig.get_path("purelib"),
+        HOME=str(tmp_path),
+        JUPYTER_PLATFORM_DIRS="1",
+        NO_COLOR="1",
+        PYTHONSAFEPATH="1",
+    )
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", listed)
+    assert (environment.parent.parent / SWITCH).is_file()
+    assert re.search(r"ttl_authenticator\.agent +enabled", plain), plain
+    assert re.search(r"ttl_authenticator\.agent\s.*\bOK\b", plain), plain
 
 
 @pytest.mark.skipif(not IN_CHECKOUT, reason="the package isn't this checkout's")

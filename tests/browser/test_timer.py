@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import gzip
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import pytest_asyncio
 
 pytest.importorskip("playwright")
 from playwright.async_api import expect
-from timer_page import MESSAGES, STATIC, Hub, Person, jinja, serve
+from timer_page import (
+    MESSAGES,
+    STATIC,
+    Hub,
+    Person,
+    jinja,
+    move,
+    serve,
+    shown,
+    signed_out,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from playwright.async_api import Browser, Page, Route
+    from playwright.async_api import Browser, Route
 
 SESSION = "**/api/ttl/session"
 
@@ -38,26 +47,6 @@ async def person(browser: Browser, hub: Hub) -> AsyncIterator[Person]:
     await context.unroute_all(behavior="ignoreErrors")
     await context.close()
     assert [] == person.errors
-
-
-async def move(page: Page) -> None:
-    """Move the mouse; the first position of all is no movement."""
-    await page.mouse.move(20, 20)
-    await page.mouse.move(60, 60)
-
-
-async def shown(page: Page) -> str | None:
-    """Tell the countdown of the warning, if it is open."""
-    if not await page.locator("#ttl-warning").is_visible():
-        return None
-    return await page.locator("#ttl-countdown").text_content()
-
-
-async def signed_out(page: Page) -> dict[str, str]:
-    """Wait until the page has been left; tell where for."""
-    await page.wait_for_url("**/hub/ttl/signed-out?*")
-    query = parse_qs(urlsplit(page.url).query)
-    return {key: values[0] for key, values in query.items()}
 
 
 class Down:
@@ -871,10 +860,12 @@ def test_nothing_without_ttl() -> None:
         assert "" == jinja().get_template(name).render(user=None).strip()
 
 
+RUDE = 'It\'s <b>"over"</b> & {countdown} done'
+
+
 def test_messages_survive_the_attribute() -> None:
     """Quotes and angle brackets in an administrator's texts stay texts."""
-    variables = Hub().variables()
-    variables["ttl"]["messages"] = {"ended": 'It\'s <b>"over"</b> & done'}
+    variables = Hub(ttl={"messages": dict.fromkeys(MESSAGES, RUDE)}).variables()
     html = jinja().get_template("ttl/timer.html").render(variables)
     assert "<b>" not in html
     assert 2 == html.count("'")

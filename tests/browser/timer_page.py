@@ -13,10 +13,11 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
 
 import jinja2
 from playwright.async_api import Error
-from tornado import web
+from tornado import web, websocket
 from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
 
@@ -96,11 +97,17 @@ class Hub:
     xsrf: str = "xsrf-1"
     csp: str | None = STRICT
     page: dict[str, Any] = field(default_factory=dict)
+    ttl: dict[str, Any] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     beats: list[float] = field(default_factory=list)
     xsrf_seen: list[str | None] = field(default_factory=list)
     visited: list[str] = field(default_factory=list)
+    work: list[str] = field(default_factory=list)
+    work_status: int = 200
+    work_waits: asyncio.Event | None = None
+    sockets: list[_Socket] = field(default_factory=list)
+    connections: int = 0
 
     def remaining(self) -> tuple[float | None, float | None]:
         """Tell the seconds left: idle, lifetime."""
@@ -126,9 +133,6 @@ class Hub:
         idle, life = self.remaining()
         alive = self.signed_in and not self.reason
         return {
-            "base_url": "/hub/",
-            "logout_url": "/hub/logout",
-            "xsrf": self.xsrf,
             "user": self.user if alive else None,
             "ttl": {
                 "version": "abc",
@@ -141,6 +145,15 @@ class Hub:
                 "messages": MESSAGES,
                 "reason": self.reason,
                 "message": MESSAGES[self.reason] if self.reason else None,
+                "base_url": "/hub/",
+                "static_url": "/hub/ttl/",
+                "session_url": "/hub/api/ttl/session",
+                "signed_out_url": "/hub/ttl/signed-out",
+                "renew_url": "/hub/ttl/renew",
+                "sign_out_url": "/hub/logout",
+                "xsrf": self.xsrf,
+                "workspace": False,
+                **self.ttl,
             },
             "theme": None,
             "twice": False,
@@ -222,6 +235,46 @@ class _Session(_Handler):
         self.answer("POST")
 
 
+class _Work(web.RequestHandler):
+    """What an application asks for."""
+
+    def initialize(self, hub: Hub) -> None:
+        self.hub = hub
+
+    async def get(self) -> None:
+        self.hub.work.append(self.get_argument("n"))
+        status = self.hub.work_status
+        if self.hub.work_waits:
+            await self.hub.work_waits.wait()
+        self.set_status(status)
+        await self.finish("done")
+
+
+class _Socket(websocket.WebSocketHandler):
+    """An application's connection."""
+
+    def initialize(self, hub: Hub) -> None:
+        self.hub = hub
+
+    def open(self) -> None:
+        self.hub.sockets.append(self)
+        self.hub.connections += 1
+
+    def on_close(self) -> None:
+        self.hub.sockets.remove(self)
+
+
+class _Frame(_Handler):
+    """A page for a frame, or around one; without the timer unless it is wanted."""
+
+    def get(self) -> None:
+        if self.get_argument("timer", ""):
+            return self.render_page()
+        around = self.get_argument("around", "")
+        inner = f"<iframe src='{around}'></iframe>" if around else ""
+        return self.finish(f"<!DOCTYPE html><button>In a frame</button>{inner}")
+
+
 @asynccontextmanager
 async def serve(hub: Hub) -> AsyncIterator[Hub]:
     """Serve on the loopback while the test runs."""
@@ -231,7 +284,10 @@ async def serve(hub: Hub) -> AsyncIterator[Hub]:
             (r"/hub/home", _Page, common),
             (r"/hub/api/ttl/session", _Session, common),
             (r"/hub/(?:logout|login|ttl/signed-out|ttl/renew)", _Elsewhere, common),
-            (r"/hub/ttl/(timer\..+)", web.StaticFileHandler, {"path": STATIC}),
+            (r"/hub/ttl/(\w+\.\w+)", web.StaticFileHandler, {"path": STATIC}),
+            (r"/hub/api/work", _Work, {"hub": hub}),
+            (r"/hub/api/socket", _Socket, {"hub": hub}),
+            (r"/hub/frame", _Frame, common),
         ],
         log_function=lambda _handler: None,
     )
@@ -321,3 +377,31 @@ class Person:
         self.hub.clock += seconds
         await self.context.clock.fast_forward(round(seconds * 1000))
         await self.settle()
+
+
+async def move(page: Page) -> None:
+    """Move the mouse; the first position of all is no movement."""
+    await page.mouse.move(20, 20)
+    await page.mouse.move(60, 60)
+
+
+async def shown(page: Page) -> str | None:
+    """Tell the countdown of the warning, if it is open."""
+    if not await page.locator("#ttl-warning").is_visible():
+        return None
+    return await page.locator("#ttl-countdown").text_content()
+
+
+async def signed_out(page: Page) -> dict[str, str]:
+    """Wait until the page has been left; tell where for."""
+    await page.wait_for_url("**/hub/ttl/signed-out?*")
+    query = parse_qs(urlsplit(page.url).query)
+    return {key: values[0] for key, values in query.items()}
+
+
+async def comes_true(page: Page, expression: str) -> None:
+    """Wait for something in a page whose clock stands still."""
+    end = time.monotonic() + 5
+    while not await page.evaluate(f"Boolean({expression})"):
+        assert time.monotonic() < end, expression
+        await asyncio.sleep(0.005)

@@ -42,6 +42,8 @@ OWNED = {
     "refresh_user": "checks the session where no guarded handler has",
     "get_handlers": "takes over the hub's routes, and starts with them",
     "delete_user": "ends the sessions of a user who is deleted",
+    "pre_spawn_start": "sends the agent along, after the wrapped class's hook",
+    "post_spawn_stop": "forgets the server's agent, after the wrapped class's hook",
 }
 """What we define although the wrapped class does: each calls it by ``super()``."""
 

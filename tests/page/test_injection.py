@@ -237,7 +237,8 @@ def render(request):
 
 async def test_our_templates_are_found(render):
     """Without any of the administrator's: the packaged ones."""
-    variables = {"ttl": {"version": "v1", "session": ""}, "base_url": "/hub/"}
+    ttl = {"version": "v1", "session": "", "static_url": "/hub/ttl/"}
+    variables = {"ttl": ttl}
     page = await render(**variables)
     soup = BeautifulSoup(page, "html.parser")
     first = [tag.name for tag in soup.head.find_all(True)][:2]
@@ -277,7 +278,9 @@ def test_installing_twice_adds_it_once():
     """An environment that is seen again is no other."""
     env = hub_environment({"ttl/timer.html": "[timer]", "ttl/notice.html": ""})
     pages.install(env)
+    loader = env.loader
     pages.install(env)
+    assert loader is env.loader
     assert 1 == env.get_template("page.html").render().count("[timer]")
 
 

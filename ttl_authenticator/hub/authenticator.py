@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from jupyterhub.auth import Authenticator
 from jupyterhub.utils import maybe_future
-from traitlets import Bool, Unicode
+from traitlets import Bool, Enum, List, Unicode
 
 from ..core.limits import Limits
 from ..core.session import Reason
-from . import guard, guarded, handlers, messages, startup, wrapping
+from . import agent_endpoint, guard, guarded, handlers, messages, startup, wrapping
+from .agents import Server
+from .bootstrap import Bootstrap
 from .traits import Duration, Texts
 
 if TYPE_CHECKING:
@@ -77,6 +79,55 @@ class TTLAuthenticator(Authenticator):
         The next sign-in stores it anew. False: keep it.""",
     ).tag(config=True)
 
+    agent = Enum(
+        ("inject", "installed", "off"),
+        "inject",
+        help="""How our extension gets into users' servers.
+
+        It shows the timer in JupyterLab and Notebook pages, reports activity in them,
+        and closes websockets when a session ends. "inject": it is sent along with
+        each spawn, and nothing is installed in users' images. "installed": the images
+        have this package. "off": none; work in a server is no activity, and its open
+        websockets outlive the session.""",
+    ).tag(config=True)
+
+    agent_python = Unicode(
+        "python3",
+        help="""The Python that unpacks the agent when a server starts.
+
+        A name or path in the users' images, 3.8 or newer; it need not be the one that
+        the server runs in.""",
+    ).tag(config=True)
+
+    agent_form = Enum(
+        ("auto", "cmd", "batchspawner", "none"),
+        "auto",
+        help="""How the agent is put into a spawn.
+
+        "cmd": the spawner's cmd gets a prefix. "batchspawner": the command of its job
+        script does. "none": not at all. "auto": by the spawner's class.""",
+    ).tag(config=True)
+
+    activity_paths = List(
+        Unicode(),
+        ["rstudio", "vscode", "desktop"],
+        help="""Proxied apps whose pages can't carry the timer.
+
+        Below these prefixes of a server's address, messages that a page sends through
+        a websocket and requests other than GET count as activity. An app that sends
+        by itself keeps a session alive: name only those that don't. []: none.""",
+    ).tag(config=True)
+
+    unmonitored_servers = Enum(
+        ("expire", "stop"),
+        "expire",
+        help="""What to do with a server without an agent when a session of it ends.
+
+        Or with one whose agent doesn't acknowledge a notice within 10 s. "expire":
+        its tokens end, websockets that are open stay open. "stop": the server is
+        stopped as well.""",
+    ).tag(config=True)
+
     db_url = Unicode(
         "",
         help="""The database of the sessions, as an SQLAlchemy URL.
@@ -106,6 +157,12 @@ class TTLAuthenticator(Authenticator):
         with startup.one_clear_message(kwargs.get("parent")):
             super().__init__(**kwargs)
             self._limits = self._fit_limits()
+            self.bootstrap = Bootstrap(
+                mode=self.agent,
+                python=self.agent_python,
+                form=self.agent_form,
+                log=self.log,
+            )
 
     def limits_of(self, _user_id: int) -> Limits:
         """Return the limits in force for a user.
@@ -142,7 +199,8 @@ class TTLAuthenticator(Authenticator):
         with startup.one_clear_message(app):
             self.sessions = startup.start(self, app)
         routes = startup.hub_routes(super().get_handlers(app), app)
-        return guarded.guard_routes([*handlers.routes(routes), *routes])
+        ours = [*handlers.routes(routes), *agent_endpoint.ROUTES]
+        return guarded.guard_routes([*ours, *routes])
 
     async def authenticate(self, handler: Any, data: Any) -> Any:
         """Authenticate by the wrapped class, and note for the session who it was.
@@ -191,6 +249,17 @@ class TTLAuthenticator(Authenticator):
         if self.sessions is None or handler is None or isinstance(handler, guard.Guard):
             return False
         return self.sessions.is_over(handler, user)
+
+    async def pre_spawn_start(self, user: Any, spawner: Any) -> None:
+        """Send the agent along with a spawn, after the wrapped class's hook."""
+        await maybe_future(super().pre_spawn_start(user, spawner))
+        self.bootstrap.prepare(spawner)
+
+    async def post_spawn_stop(self, user: Any, spawner: Any) -> None:
+        """Forget the agent of a server that has stopped."""
+        await maybe_future(super().post_spawn_stop(user, spawner))
+        if self.sessions is not None:
+            self.sessions.agents.forget(Server(user.id, spawner.name))
 
     def delete_user(self, user: Any) -> Any:
         """End the sessions of a user who is being deleted."""

@@ -14,14 +14,16 @@ from typing import TYPE_CHECKING, Any
 from jupyterhub import orm
 from sqlalchemy.exc import SQLAlchemyError, StatementError
 
+from .agents import Server
 from .metrics import ENDED_SESSIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable, Iterator
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 
     from ..core.registry import SessionRegistry
     from ..core.session import Reason, Session
     from .journal import Journal
+    from .notices import Notices
 
 FIRST_RETRY = 1.0
 LAST_RETRY = 60.0
@@ -38,6 +40,7 @@ class Enforcement:
         registry: the sessions.
         journal: writes them.
         db: JupyterHub's shared database session.
+        notices: tell servers; ``None`` where servers have no agents.
         clear_auth_state: forget a user's ``auth_state`` with the last session.
         log: a logger.
     """
@@ -47,12 +50,14 @@ class Enforcement:
         registry: SessionRegistry,
         journal: Journal,
         db: Any,
+        notices: Notices | None,
         clear_auth_state: bool,
         log: Any,
     ) -> None:
         self.registry = registry
         self.journal = journal
         self.db = db
+        self.notices = notices
         self.clear_auth_state = clear_auth_state
         self.log = log
         self._tasks: set[asyncio.Task[None]] = set()
@@ -102,7 +107,8 @@ class Enforcement:
     def resume(self) -> None:
         """Finish the ends that a crash interrupted, before the hub serves.
 
-        Tokens and ``auth_state`` go at once; what fails is tried again later.
+        Tokens and ``auth_state`` go at once; what fails is tried again later. All
+        running servers are told to look again once the hub serves.
         """
         for session in self.registry:
             if session.ended is not None and not session.finished:
@@ -169,10 +175,13 @@ class Enforcement:
 
     async def _carry_out(self, session: Session) -> None:
         await self.recorded(session)
+        telling = self._tell(self._serving(session))
         delay = FIRST_RETRY
         while not await self._attempt_in_turn(session):
             await asyncio.sleep(delay)
             delay = min(delay * 2, LAST_RETRY)
+        telling += self._tell(self._serving(session))
+        await asyncio.gather(*telling)
         # written with the next batch: to do it all again would do no harm
         self.registry.finish(session)
 
@@ -182,6 +191,12 @@ class Enforcement:
             # the steps use the hub's database on its loop: let requests in between
             await asyncio.sleep(0)
         return done
+
+    def _serving(self, session: Session) -> set[Server]:
+        return self.notices.agents.take_serving(session) if self.notices else set()
+
+    def _tell(self, servers: Iterable[Server]) -> list[Awaitable[Any]]:
+        return [self.notices.tell(server) for server in servers] if self.notices else []
 
     def _attempt(self, session: Session) -> bool:
         steps: tuple[Callable[[Session], None], ...] = (
@@ -202,13 +217,26 @@ class Enforcement:
         session_ids = [i for i in session.session_ids if i]
         if not session_ids:
             return
-        self._delete_and_commit(
+        rows = [
             row
             for model in (orm.APIToken, orm.OAuthCode)
             for row in self.db.query(model).filter(
                 model.user_id == session.user_id, model.session_id.in_(session_ids)
             )
+        ]
+        self._note_servers(session, rows)
+        self._delete_and_commit(rows)
+
+    def _note_servers(self, session: Session, rows: list[Any]) -> None:
+        # a server that got a token may not have asked about its session yet
+        if self.notices is None:
+            return
+        clients = {row.client_id for row in rows}
+        spawners = self.db.query(orm.Spawner.user_id, orm.Spawner.name).filter(
+            orm.Spawner.oauth_client_id.in_(clients)
         )
+        for user_id, name in spawners if clients else ():
+            self.notices.agents.serves(Server(user_id, name), [session])
 
     def _delete_and_commit(self, rows: Iterable[Any]) -> None:
         with self._committed():

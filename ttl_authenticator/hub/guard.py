@@ -57,19 +57,18 @@ class Guard(_Handler):
     async def prepare(self) -> None:
         """Check once more after what may have taken long, and note activity."""
         await maybe_future(super().prepare())
+        session = self.ttl_session
+        if session is not None:
+            if not self._ttl_admitted(session, self.ttl.judge(session)):
+                # it ended while the wrapped authenticator refreshed its user
+                self.ttl_session = None
+                self._jupyterhub_user = None
+                self._resolve_roles_and_scopes()
+            elif self._ttl_visited():
+                self.ttl.registry.touch(session, self.ttl.registry.clock())
         if self.ttl_refused is not None:
             # an end that is reported must survive a crash
             await self.ttl.enforcement.recorded(self.ttl_refused[0])
-        session = self.ttl_session
-        if session is None:
-            return
-        if not self._ttl_admitted(session, self.ttl.judge(session)):
-            # it ended while the wrapped authenticator refreshed its user
-            self.ttl_session = None
-            self._jupyterhub_user = None
-            self._resolve_roles_and_scopes()
-        elif self._ttl_visited():
-            self.ttl.registry.touch(session, self.ttl.registry.clock())
 
     def _ttl_visited(self) -> bool:
         by_token = getattr(self, "_token_authenticated", False)

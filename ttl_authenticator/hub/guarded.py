@@ -21,6 +21,7 @@ from tornado import web
 from tornado.util import import_object
 
 from ..core.session import Reason, State
+from .agents import Server
 from .guard import Guard, is_navigation
 
 if TYPE_CHECKING:
@@ -69,6 +70,19 @@ class AuthorizeGuard(Guard):
         await super().prepare()
         if self.current_user and self.ttl_session is not None:
             await self.ttl.hold_session_id(self, self.ttl_session)
+            self._ttl_look_for_agent()
+
+    def _ttl_look_for_agent(self) -> None:
+        if self.ttl.enforcement.notices is None:
+            return
+        client = orm.Spawner.oauth_client_id == self.get_argument("client_id", "")
+        spawner = self.db.query(orm.Spawner).filter(client).first()
+        if spawner is None or not spawner.server:
+            return
+        server = Server(spawner.user_id, spawner.name)
+        if self.ttl.agents.get(server) is None:
+            name = f"{spawner.user.name}:{spawner.name}".rstrip(":")
+            self.ttl.agents.warn(server, name, "has no agent")
 
 
 class ExchangeGuard(Guard):

@@ -5,8 +5,6 @@ Runs in the hub.
 
 from __future__ import annotations
 
-import json
-import math
 from typing import TYPE_CHECKING, Any
 
 from jupyterhub.apihandlers.base import APIHandler
@@ -16,6 +14,7 @@ from jupyterhub.utils import url_path_join
 from tornado import web
 from tornado.httputil import url_concat
 
+from ..core import heartbeat
 from ..core.session import Reason, State
 from ..page import files
 from .guard import Guard, is_navigation
@@ -24,12 +23,9 @@ from .guarded import guarded
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-LARGEST_BODY = 1024
-"""Bytes of a heartbeat that are read; a real one has about thirty."""
 
-
-class SessionHandler(Guard, APIHandler):
-    """``/hub/api/ttl/session``: what is left of the caller's session."""
+class AskingHandler(Guard, APIHandler):
+    """What asks about sessions: it is no activity, and needs no scopes."""
 
     ttl_admits_waiting = True
 
@@ -42,6 +38,10 @@ class SessionHandler(Guard, APIHandler):
         self.expanded_scopes: set[str] = set()
         self.parsed_scopes: dict[str, Any] = {}
 
+
+class SessionHandler(AskingHandler):
+    """``/hub/api/ttl/session``: what is left of the caller's session."""
+
     def check_xsrf_cookie(self) -> None:
         """Check as JupyterHub does, but tell an ended session in any case.
 
@@ -53,17 +53,20 @@ class SessionHandler(Guard, APIHandler):
 
     async def get(self) -> None:
         """Tell what is left."""
-        self._answer()
+        await self._answer()
 
     async def post(self) -> None:
         """Move activity forward, then tell what is left."""
         session = self.ttl_session
         if session is not None and self.current_user:
             self._check_origin()
-            idle_seconds = read_heartbeat(self.request.body)
+            try:
+                idle_seconds = heartbeat.read(self.request.body)
+            except ValueError as error:
+                raise web.HTTPError(400, str(error)) from None
             now = self.ttl.registry.clock()
             self.ttl.registry.touch(session, now - idle_seconds)
-        self._answer()
+        await self._answer()
 
     def _check_origin(self) -> None:
         if self.request.headers.get("Sec-Fetch-Site") == "cross-site":
@@ -75,7 +78,7 @@ class SessionHandler(Guard, APIHandler):
         if client is None or client.spawner is None:
             raise web.HTTPError(403, "Only a user's server reports activity by token")
 
-    def _answer(self) -> None:
+    async def _answer(self) -> None:
         self.set_header("Cache-Control", "no-store")
         if not self.current_user:
             self._answer_refused()
@@ -86,21 +89,10 @@ class SessionHandler(Guard, APIHandler):
             return
         judgement = self.ttl.judge(session)
         if judgement.state is State.ENDED:
+            await self.ttl.enforcement.recorded(session)
             self._answer_ended(judgement.reason)
             return
-        limits = self.ttl.limits(session)
-        left = session.remaining(limits, self.ttl.registry.clock())
-        self.write(
-            {
-                "state": "active",
-                "user": self.current_user.name,
-                "session": session.reference,
-                "idle_remaining": left.idle,
-                "lifetime_remaining": left.lifetime,
-                "warning_period": limits.warning_period,
-                "heartbeat_interval": limits.heartbeat_interval,
-            }
-        )
+        self.write(self.ttl.model(session, self.current_user.name))
 
     def _answer_refused(self) -> None:
         if self.ttl_refused is None:
@@ -116,37 +108,6 @@ class SessionHandler(Guard, APIHandler):
                 "login_url": self.settings["login_url"],
             }
         )
-
-
-def read_heartbeat(body: bytes) -> float:
-    """Read a heartbeat.
-
-    Args:
-        body: ``{"idle_seconds": 3.2}``.
-
-    Returns:
-        Seconds since the human's last input, finite and not negative.
-
-    Raises:
-        tornado.web.HTTPError: 400, the body is anything else.
-    """
-    error = web.HTTPError(400, 'The body must be {"idle_seconds": SECONDS}')
-    if len(body) > LARGEST_BODY:
-        raise error
-    try:
-        model = json.loads(body)
-    except (ValueError, RecursionError):
-        raise error from None
-    seconds = model.get("idle_seconds") if isinstance(model, dict) else None
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
-        raise error
-    try:
-        seconds = float(seconds)
-    except OverflowError:
-        raise error from None
-    if not math.isfinite(seconds) or seconds < 0:
-        raise error
-    return seconds
 
 
 class SignedOutHandler(Guard, BaseHandler):

@@ -8,13 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import ChoiceLoader, FileSystemLoader
+from jinja2 import FileSystemLoader
+from jupyterhub.utils import url_path_join
 
-from ..page import files
-from ..page.injection import InjectTimer
+from ..page import files, injection
 
 if TYPE_CHECKING:
-    from jinja2 import BaseLoader, Environment
+    from jinja2 import Environment
 
     from .guard import Guard
 
@@ -34,6 +34,14 @@ class PageVariables:
         message: the text for that reason.
         messages: all texts that the timer and our pages show.
         version: changes with the static files, for caches.
+        base_url: the hub's base URL: pages under it share what they know.
+        static_url: what the names of the static files are appended to.
+        session_url: the address of the session endpoint.
+        signed_out_url: the page that says why the session ended.
+        renew_url: the page by which the person signs in once more.
+        sign_out_url: the page that ends the session.
+        xsrf: the token for requests to the session endpoint.
+        workspace: whether the page holds documents: never, on the hub.
     """
 
     session: str
@@ -46,6 +54,14 @@ class PageVariables:
     message: str | None
     messages: dict[str, str]
     version: str
+    base_url: str
+    static_url: str
+    session_url: str
+    signed_out_url: str
+    renew_url: str
+    sign_out_url: str
+    xsrf: str
+    workspace: bool = False
 
     @classmethod
     def of(cls, handler: Guard) -> PageVariables:
@@ -57,6 +73,9 @@ class PageVariables:
             "message": None if reason is None else ttl.messages[reason],
             "messages": ttl.messages,
             "version": files.version(),
+            **_addresses(handler.hub.base_url),
+            "sign_out_url": handler.settings["logout_url"],
+            "xsrf": handler.xsrf_token.decode("ascii"),
         }
         shown = handler.current_user and handler.ttl_shows_timer
         session = handler.ttl_session if shown else None
@@ -75,6 +94,16 @@ class PageVariables:
         )
 
 
+def _addresses(base_url: str) -> dict[str, str]:
+    return {
+        "base_url": base_url,
+        "static_url": url_path_join(base_url, "ttl/"),
+        "session_url": url_path_join(base_url, "api/ttl/session"),
+        "signed_out_url": url_path_join(base_url, "ttl/signed-out"),
+        "renew_url": url_path_join(base_url, "ttl/renew"),
+    }
+
+
 def _reason(handler: Guard) -> str | None:
     if handler.current_user or handler.ttl_refused is None:
         return None
@@ -83,12 +112,5 @@ def _reason(handler: Guard) -> str | None:
 
 
 def install(environment: Environment) -> None:
-    """Put the timer into all pages of a Jinja environment.
-
-    Our templates are looked for last, so that an administrator's come first.
-    """
-    loaders: list[BaseLoader] = [FileSystemLoader(files.templates())]
-    if environment.loader is not None:
-        loaders.insert(0, environment.loader)
-    environment.loader = ChoiceLoader(loaders)
-    environment.add_extension(InjectTimer)
+    """Put the timer into all pages of one of the hub's Jinja environments."""
+    injection.install(environment, FileSystemLoader(files.templates()))

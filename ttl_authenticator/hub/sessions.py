@@ -15,8 +15,11 @@ from ..core.session import Judgement, Reason, Session, State
 from . import cookies
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from ..core.limits import Limits
     from ..core.registry import SessionRegistry
+    from .agents import Agents
     from .enforcement import Enforcement
     from .journal import Journal
 
@@ -36,7 +39,9 @@ class HubSessions:
         registry: the sessions.
         journal: writes them.
         enforcement: ends them.
+        agents: the record of servers' agents.
         messages: the texts that people see.
+        activity_paths: proxied apps that agents watch for activity.
         log: a logger.
     """
 
@@ -45,24 +50,51 @@ class HubSessions:
         registry: SessionRegistry,
         journal: Journal,
         enforcement: Enforcement,
+        agents: Agents,
         messages: dict[str, str],
+        activity_paths: list[str],
         log: Any,
     ) -> None:
         self.registry = registry
         self.journal = journal
         self.enforcement = enforcement
+        self.agents = agents
         self.messages = messages
+        self.for_agents = {"messages": messages, "activity_paths": activity_paths}
         self.log = log
         self.background: list[asyncio.Future[None]] = []
 
-    def begin(self) -> None:
-        """Begin to watch deadlines and to write activity, until the hub stops."""
-        work = (self.enforcement.run(), self.journal.run())
+    def begin(self, *more: Coroutine[Any, Any, None]) -> None:
+        """Begin to watch deadlines and to write activity, until the hub stops.
+
+        Args:
+            more: what else to do meanwhile.
+        """
+        work = (self.enforcement.run(), self.journal.run(), *more)
         self.background = [asyncio.ensure_future(task) for task in work]
 
     def limits(self, session: Session) -> Limits:
         """Return the limits in force for a session's user."""
         return self.registry.limits_of(session.user_id)
+
+    def model(self, session: Session, user: str) -> dict[str, Any]:
+        """Describe a live session to its page or server: the public JSON, in seconds.
+
+        Args:
+            session: the session.
+            user: the present name of its user.
+        """
+        limits = self.limits(session)
+        left = session.remaining(limits, self.registry.clock())
+        return {
+            "state": "active",
+            "user": user,
+            "session": session.reference,
+            "idle_remaining": left.idle,
+            "lifetime_remaining": left.lifetime,
+            "warning_period": limits.warning_period,
+            "heartbeat_interval": limits.heartbeat_interval,
+        }
 
     # -- cookies --------------------------------------------------------------
 

@@ -16,8 +16,12 @@ from traitlets.config import Application
 
 from ..core.registry import SessionRegistry
 from . import pages, wrapping
+from .agents import Agents
+from .bootstrap import BootstrapError
 from .enforcement import Enforcement
 from .journal import Journal
+from .notices import Notices
+from .servers import Servers
 from .sessions import SETTING, HubSessions
 from .store import SessionStore, StoreError, derive_url, is_same_file
 
@@ -45,7 +49,7 @@ def one_clear_message(app: Any) -> Iterator[None]:
     """
     try:
         yield
-    except (TraitError, StartupError, StoreError) as error:
+    except (TraitError, StartupError, StoreError, BootstrapError) as error:
         if not isinstance(app, Application):
             raise
         app.log.critical("ttl-authenticator can't start: %s", error)
@@ -71,15 +75,29 @@ def start(authenticator: TTLAuthenticator, app: Any) -> HubSessions:
     registry = SessionRegistry(authenticator.ttl_clock, authenticator.limits_of)
     journal = Journal(registry, _open_store(authenticator, app), cookie_max_age, log)
     registry.restore(journal.store.load())
+    agents = Agents(authenticator.ttl_clock, log)
+    stop_unmonitored = authenticator.unmonitored_servers == "stop"
+    servers = Servers(app, stop_unmonitored, log)
+    notices = None
+    if authenticator.agent != "off":
+        notices = Notices(servers.find, agents, servers.unmonitored, log)
     enforcement = Enforcement(
-        registry, journal, app.db, authenticator.clear_auth_state, log
+        registry, journal, app.db, notices, authenticator.clear_auth_state, log
     )
     enforcement.resume()
-    sessions = HubSessions(registry, journal, enforcement, authenticator.messages, log)
+    sessions = HubSessions(
+        registry,
+        journal,
+        enforcement,
+        agents,
+        authenticator.messages,
+        authenticator.activity_paths,
+        log,
+    )
     app.tornado_settings[SETTING] = sessions
     for environment in ("jinja2_env", "jinja2_env_sync"):
         pages.install(app.tornado_settings[environment])
-    sessions.begin()
+    sessions.begin(*([servers.tell_all(notices)] if notices else []))
     log.info("Limits of sessions around %s", wrapping.describe(type(authenticator)))
     return sessions
 

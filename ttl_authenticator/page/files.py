@@ -12,7 +12,7 @@ from pathlib import Path
 _PACKAGE = Path(__file__).parent.parent
 
 STATIC = Path(__file__).parent / "static"
-"""The folder of ``timer.js`` and ``timer.css``."""
+"""The folder of ``timer.js``, ``timer.css`` and ``workspace.js``."""
 
 
 def templates() -> Path:
@@ -32,7 +32,7 @@ def templates() -> Path:
     raise FileNotFoundError(msg)
 
 
-@functools.cache
+@functools.lru_cache(maxsize=1)  # functools.cache is not in Python 3.8
 def version() -> str:
     """Name the present state of the static files, for ``?v=`` in their addresses.
 

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import re
 
+from jinja2 import BaseLoader, ChoiceLoader, Environment
 from jinja2.ext import Extension
 
-TIMER = '{% include "ttl/timer.html" %}'
-NOTICE = '{% include "ttl/notice.html" %}'
+TIMER_TEMPLATE, NOTICE_TEMPLATE = "ttl/timer.html", "ttl/notice.html"
+TIMER = f'{{% include "{TIMER_TEMPLATE}" %}}'
+NOTICE = f'{{% include "{NOTICE_TEMPLATE}" %}}'
 
 _COMMENT = r"{#.*?#}|<!--.*?-->"
 # what may hold a ">" inside a tag, and what can't begin such a thing
@@ -52,3 +54,20 @@ class InjectTimer(Extension):
             The source to compile.
         """
         return _add(_BODY, NOTICE, _add(_HEAD, TIMER, source))
+
+
+def install(environment: Environment, loader: BaseLoader) -> None:
+    """Put the timer into all pages of a Jinja environment; a second call does nothing.
+
+    Args:
+        environment: that pages are made in, from now on.
+        loader: of our templates; looked at last, so that an administrator's come first.
+    """
+    if InjectTimer.identifier in environment.extensions:
+        return
+    first = [environment.loader] if environment.loader is not None else []
+    environment.loader = ChoiceLoader([*first, loader])
+    environment.add_extension(InjectTimer)
+    if environment.cache is not None:
+        # what was compiled before is without it
+        environment.cache.clear()

@@ -5,10 +5,18 @@
 (() => {
   "use strict";
 
-  const config = document.currentScript?.dataset ?? {};
+  const script = /** @type {any} */ (document.currentScript);
+  const config = script.dataset;
   const root = document.documentElement;
-  if (root.dataset.ttl) return;
-  root.dataset.ttl = "on";
+  // in a frame the page around it watches, warns and leaves
+  for (let page = /** @type {any} */ (self); ; page = page.parent) {
+    try {
+      if (page.document.documentElement.dataset.ttl) return;
+    } catch {} // another origin's
+    if (page === top) break;
+  }
+  const { fetch } = self; // workspace.js holds the page's own
+  const { content } = script.previousElementSibling;
 
   // timers stand still while a laptop sleeps: look at the clock
   const POLL = 10000;
@@ -16,8 +24,12 @@
   const { max, min } = Math;
   /** @param {any} seconds none = no limit */
   const duration = (seconds) => ((seconds ?? "") === "" ? Infinity : seconds * 1000);
-  const here = () =>
-    "next=" + encodeURIComponent(location.pathname + location.search + location.hash);
+  /** @param {string} url where to come back from; on another host it must know ours */
+  function withNext(url) {
+    const { href, origin } = location;
+    const next = new URL(url, href).origin === origin ? href.slice(origin.length) : href;
+    return `${url}next=${encodeURIComponent(next)}`;
+  }
 
   const prefix = `ttl1:${config.baseUrl}:`;
   const messages = JSON.parse(config.messages || "{}");
@@ -42,8 +54,8 @@
   let left = false;
   let confirming = false;
   let covered = false;
-  let suspect = false; // out of the history: hidden until the server vouches for it
-  /** @type {HTMLDialogElement | undefined} */
+  let suspect = false; // hidden until the server vouches for it
+  /** @type {any} */
   let cover;
   /** @type {ReturnType<typeof buildWarning> | undefined} */
   let warning;
@@ -54,6 +66,9 @@
   const deadline = () => min(idleDeadline(), state.lifetimeEnd);
   const kind = () => (state.lifetimeEnd <= idleDeadline() ? "lifetime" : "idle");
 
+  /** @type {any} workspace.js replaces the first three, and calls the others */
+  const workspace = { hold() {}, save() {}, due: () => Infinity, listen, look, distrust };
+
   /**
    * @param {string} name
    * @param {(message: any) => void} receive
@@ -61,35 +76,28 @@
   function openChannel(name, receive) {
     try {
       const channel = new BroadcastChannel(name);
-      channel.onmessage = (event) => receive(event.data);
-      return {
-        send: (/** @type {any} */ message) => channel.postMessage(message),
-        close: () => channel.close(),
-      };
+      channel.onmessage = ({ data }) => receive(data);
+      return channel;
     } catch {
-      const listen = (/** @type {StorageEvent} */ event) => {
-        if (event.key === name && event.newValue)
+      addEventListener("storage", ({ key, newValue }) => {
+        if (key === name && newValue)
           // JSON writes Infinity as null
-          receive(JSON.parse(event.newValue, (_, value) => value ?? Infinity));
-      };
-      addEventListener("storage", listen);
+          receive(JSON.parse(newValue, (_, value) => value ?? Infinity));
+      });
       return {
-        send: (/** @type {any} */ message) => {
+        postMessage(/** @type {any} */ message) {
           store(name, JSON.stringify(message));
           store(name, "");
         },
-        close: () => removeEventListener("storage", listen),
+        close: () => (name = ""),
       };
     }
   }
 
-  /**
-   * @param {string} key
-   * @param {string} value
-   */
-  function store(key, value) {
+  /** @param {[string, string]} item */
+  function store(...item) {
     try {
-      localStorage.setItem(key, value);
+      localStorage.setItem(...item);
     } catch {} // forbidden or full
   }
 
@@ -105,7 +113,7 @@
 
   /** @param {any} theirs */
   function receive(theirs) {
-    if (theirs.ended) return void look();
+    if (theirs.ended) return look();
     // as with input: after the end only the server revives
     if (now() < deadline()) {
       const { lastInput, reported, remindAt, idleEnd } = state;
@@ -124,14 +132,14 @@
     /(?:^|; )_xsrf=([^;]*)/.exec(document.cookie)?.[1] ?? config.xsrf ?? "";
 
   /**
-   * @param {string} report
+   * @param {any} report
    * @returns {Promise<any>} null = no server
    */
   async function request(report) {
     const aborter = new AbortController();
     const timeout = setTimeout(() => aborter.abort(), 5000);
     try {
-      const response = await fetch(config.sessionUrl ?? "", {
+      const response = await fetch(config.sessionUrl, {
         method: report ? "POST" : "GET",
         body: report || null,
         headers: { "Content-Type": "application/json", "X-XSRFToken": xsrf() },
@@ -152,9 +160,9 @@
   /** Report what the server doesn't know yet; tell whether the session lives. */
   async function ask(input = state.lastInput) {
     const sent = (state.checked = now());
-    const report = input > state.reported;
-    const silence = JSON.stringify({ idle_seconds: (sent - input) / 1000 });
-    const answer = await request(report ? silence : "");
+    const report =
+      input > state.reported && JSON.stringify({ idle_seconds: (sent - input) / 1000 });
+    const answer = await request(report);
     if (left) return false;
     const { user, session: renewed } = { ...config, ...answer };
     const alive = answer && answer.state !== "ended" && user === config.user;
@@ -181,13 +189,19 @@
         }
       }
     }
-    channel.send(state);
+    channel.postMessage(state);
     return alive;
   }
 
   async function look() {
     await ask();
     check();
+  }
+
+  /** @param {any} target */
+  function listen(target) {
+    for (const type of "pointerdown pointermove keydown wheel touchstart scroll".split(" "))
+      target.addEventListener(type, onInput, { capture: true, passive: true, signal });
   }
 
   /** @param {any} event */
@@ -203,7 +217,7 @@
     const warned = warning?.dialog.open && kind() === "idle";
     if (warned || suspect || at - ownInput < 1000) return;
     ownInput = state.lastInput = at;
-    channel.send(state);
+    channel.postMessage(state);
     check();
   }
 
@@ -220,13 +234,14 @@
     clearTimeout(timer);
     if (left || confirming || !document.body) return;
     const at = now();
-    if (suspect || at >= deadline()) return void confirmEnd();
-    let next = min(at + POLL, deadline(), warn(at));
+    const end = deadline();
+    if (suspect || at >= end) return void confirmEnd();
+    let next = min(at + POLL, end, warn(at), workspace.due(end, state.allowance));
     if (at < heartbeatDue()) next = min(next, heartbeatDue());
     else {
       state.beat = at;
       store(prefix, `${at}`); // before sending: the other tabs see it
-      void look();
+      look();
     }
     timer = setTimeout(check, next - at);
   }
@@ -244,7 +259,7 @@
     }
     if (state.checked < due) {
       // the server may know better: one tab asks for all
-      if (at >= due + turn()) void look();
+      if (at >= due + turn()) look();
       return at + 1000;
     }
     warning ??= buildWarning();
@@ -255,7 +270,7 @@
   /** Hide the page, and leave it unless the server says that the session lives. */
   async function confirmEnd() {
     confirming = true;
-    setCovered(true);
+    if (!covered) setCovered();
     const alive = await ask();
     confirming = false;
     if (left) return;
@@ -272,37 +287,25 @@
     left = true;
     clearTimeout(timer);
     listening.abort();
-    channel.send({ ended: reason });
-    setCovered(true);
-    location.replace(`${config.signedOutUrl}?reason=${reason}&${here()}`);
+    channel.postMessage({ ended: reason });
+    setCovered();
+    location.replace(withNext(`${config.signedOutUrl}?reason=${reason}&`));
   }
 
-  /** @param {boolean} wanted */
-  function setCovered(wanted) {
+  /** Hide the page; told = and say that the session has ended. */
+  function setCovered(wanted = true, told = wanted) {
     covered = wanted;
+    workspace.hold(covered);
     root.classList.toggle("ttl-covered", covered);
     cover ??= buildCover();
-    if (!covered) return cover.close();
-    warning?.dialog.close();
-    if (!suspect) open(cover);
+    if (covered) warning?.dialog.close();
+    told ? open(cover) : cover.close();
   }
 
-  /**
-   * @template {keyof HTMLElementTagNameMap} K
-   * @param {K} tag
-   * @param {string} name
-   * @param {string} [text]
-   * @param {Record<string, string>} [attributes]
-   */
-  function make(tag, name, text = "", attributes = {}) {
-    const element = document.createElement(tag);
-    element.id = `ttl-${name}`;
-    element.textContent = text;
-    for (const key in attributes) element.setAttribute(key, attributes[key]);
-    return element;
-  }
+  /** @param {string} name */
+  const copy = (name) => document.importNode(content.querySelector(name), true);
 
-  /** @param {HTMLDialogElement} dialog */
+  /** @param {any} dialog */
   function open(dialog) {
     if (dialog.open || !document.body) return;
     // an application may have replaced the body's content
@@ -311,52 +314,45 @@
   }
 
   function buildCover() {
-    const dialog = make("dialog", "cover", "", { "aria-labelledby": "ttl-ended" });
-    dialog.append(make("h2", "ended", messages.ended));
+    const dialog = copy("#ttl-cover");
     // a second Escape closes any dialog
     dialog.onclose = () => covered && open(dialog);
     return dialog;
   }
 
   function buildWarning() {
-    const dialog = make("dialog", "warning", "", {
-      role: "alertdialog",
-      "aria-labelledby": "ttl-title",
-      "aria-describedby": "ttl-text",
-    });
-    const title = make("h2", "title");
-    const text = make("p", "text");
-    const time = make("p", "time");
-    const countdown = make("span", "countdown");
-    const [before, after = ""] = `${messages.countdown}`.split("{countdown}");
-    time.append(before, countdown, after);
-    const stay = make("button", "stay", messages.stay);
-    const renew = make("a", "renew", messages.renew, { target: "_blank", rel: "noopener" });
-    const close = make("button", "close", messages.close);
-    const out = make("button", "sign-out", messages.sign_out);
-    const spoken = make("p", "announce", "", { "aria-live": "assertive" });
-    dialog.append(title, text, time, stay, renew, close, out, spoken);
+    const dialog = copy("#ttl-warning");
+    const [title, text, countdown, stay, renew, close, out, spoken] =
+      "title text countdown stay renew close sign-out announce"
+        .split(" ")
+        .map((name) => dialog.querySelector(`#ttl-${name}`));
 
     stay.onclick = close.onclick = dialog.oncancel = dismiss;
-    dialog.onkeydown = (event) => {
-      if (event.key === "Escape") void dismiss(event);
+    dialog.onkeydown = (/** @type {any} */ event) => {
+      if (event.key === "Escape") dismiss(event);
     };
-    /** @param {Event} event */
+    /** @param {any} event */
     async function dismiss(event) {
       event.preventDefault();
       if (kind() === "lifetime") {
         // let the work be finished; back when a third of the time is left
         state.remindAt = now() + ((deadline() - now()) * 2) / 3;
-        channel.send(state);
+        channel.postMessage(state);
       } else if (!(await ask((ownInput = now())))) {
         text.textContent = spoken.textContent = messages.unreachable;
       }
       check();
     }
-    out.onclick = () => {
-      // When this page goes, the server has signed out.
-      addEventListener("pagehide", () => channel.send({ ended: "logout" }));
-      location.assign(config.signOutUrl ?? "");
+    out.onclick = async () => {
+      await workspace.save();
+      // When this page goes, the server has signed out: until then it isn't left.
+      addEventListener("pagehide", () => channel.postMessage({ ended: "logout" }));
+      left = true;
+      setTimeout(() => {
+        left = false;
+        check();
+      }, POLL);
+      location.assign(config.signOutUrl);
     };
 
     let shown = "";
@@ -371,7 +367,7 @@
           text.textContent = messages[`warning_${shown}`];
           stay.hidden = shown === "lifetime";
           renew.hidden = close.hidden = !stay.hidden;
-          renew.href = `${config.renewUrl}?${here()}`;
+          renew.href = withNext(`${config.renewUrl}?`);
           announced = 0;
           open(dialog);
           (stay.hidden ? renew : stay).focus();
@@ -392,31 +388,31 @@
   function refresh() {
     check();
     if (left || confirming || document.hidden) return;
-    if (now() - state.checked >= state.interval) void look();
+    if (now() - state.checked >= state.interval) look();
   }
 
-  function distrust() {
+  function distrust(told = false) {
     suspect = true;
-    root.classList.add("ttl-covered");
+    setCovered(true, told);
     check();
   }
 
   // a page under another session, or none: somebody signed in or out
   const hello = openChannel(`${prefix}hello`, (theirs) => {
-    if (theirs !== session) void look();
+    if (theirs !== session) look();
   });
-  hello.send(session);
+  hello.postMessage(session);
   if (!session || location.pathname === config.signedOutUrl) return hello.close();
 
   let channel = join();
-  for (const type of "pointerdown pointermove keydown wheel touchstart scroll".split(" "))
-    addEventListener(type, onInput, { capture: true, passive: true, signal });
-  for (const type of ["focus", "online", "visibilitychange"])
+  root.dataset.ttl = "on";
+  script.ttl = workspace;
+  listen(self);
+  for (const type of ["focus", "online", "visibilitychange", "DOMContentLoaded"])
     addEventListener(type, refresh, { signal });
-  document.addEventListener("DOMContentLoaded", check, { signal });
   addEventListener("pageshow", (event) => event.persisted && distrust(), { signal });
   // nobody may be there to answer an application's "leave?"
-  addEventListener("beforeunload", (event) => left && event.stopImmediatePropagation());
+  addEventListener("beforeunload", (event) => covered && event.stopImmediatePropagation());
 
   // Back may find a cached page, with old times
   const [visit] = performance.getEntriesByType("navigation");

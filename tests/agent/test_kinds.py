@@ -1,0 +1,129 @@
+"""The agent in servers of every kind that a hub starts."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from support import server
+from support.hub import free_port
+from support.server import Page
+
+from ttl_authenticator.hub.agents import Server
+
+
+async def cut_by_logout(page):
+    """Sign out; return how the page's terminal was closed."""
+    terminal = await page.terminal()
+    await page.client.go("/hub/logout")
+    return await terminal.until_closed()
+
+
+async def test_a_named_server(hubs):
+    """It has an agent of its own, which is told of ends."""
+    hub = await hubs(JupyterHub={"allow_named_servers": True})
+    spawner = await server.start(hub, "alice", "second")
+    agents = hub.sessions.agents
+    assert agents.get(Server(spawner.user.id, "second")) is not None
+    assert agents.get(Server(spawner.user.id, "")) is None
+    client = await hub.signed_in("alice")
+    page = await Page.open(client, "/user/alice/second/")
+    assert 'data-session-url="/user/alice/second/ttl/session"' in page.html
+    assert (4401, "logout") == await cut_by_logout(page)
+    await spawner.user.stop("second")
+    assert agents.get(Server(spawner.user.id, "second")) is None
+
+
+async def test_internal_ssl(hubs, tmp_path):
+    """Hub and agent reach each other by JupyterHub's own certificates."""
+    hub = await hubs(
+        JupyterHub={
+            "internal_ssl": True,
+            "internal_certs_location": str(tmp_path),
+            "hub_bind_url": f"https://127.0.0.1:{free_port()}",
+        },
+        ConfigurableHTTPProxy={"api_url": f"https://127.0.0.1:{free_port()}"},
+    )
+    spawner = await server.start(hub, "alice")
+    assert spawner.server.url.startswith("https://")
+    page = await Page.open(await hub.signed_in("alice"))
+    assert (4401, "logout") == await cut_by_logout(page)
+
+
+async def test_a_respawned_server_has_an_agent_again(hubs):
+    """Nothing is prefixed twice."""
+    hub = await hubs()
+    spawner = await server.start(hub, "alice")
+    command = list(spawner.cmd)
+    await spawner.user.stop("")
+    assert command == (await server.start(hub, "alice")).cmd
+    page = await Page.open(await hub.signed_in("alice"))
+    assert (4401, "logout") == await cut_by_logout(page)
+
+
+@pytest.fixture(params=["expire", "stop"])
+async def without_agent(hubs, request):
+    """Return a hub whose servers get no agent, with one that runs."""
+    settings = {"agent_form": "none", "unmonitored_servers": request.param}
+    hub = await hubs(TTLAuthenticator=settings)
+    await server.start(hub, "alice")
+    return hub, request.param
+
+
+async def test_a_server_without_an_agent(without_agent):
+    """It is logged once, and stopped with the session where that is configured."""
+    hub, policy = without_agent
+    spawner = hub.user("alice").spawner
+    hub.log.records.clear()
+    for _ in range(2):
+        page = await Page.open(await hub.signed_in("alice"))
+        assert "ttl/timer.js" not in page.html
+    assert 1 == hub.log.text.count("alice has no agent")
+    await page.client.go("/hub/logout")
+    await hub.settle()
+    assert (policy == "expire") == spawner.ready
+    assert 1 == hub.log.text.count("has no agent: its open pages")
+
+
+async def test_agents_that_are_off_are_not_asked_for(hubs):
+    """The administrator chose so: no notice, no complaint."""
+    hub = await hubs(TTLAuthenticator={"agent": "off"})
+    await server.start(hub, "alice")
+    page = await Page.open(await hub.signed_in("alice"))
+    assert "ttl/timer.js" not in page.html
+    assert 404 == (await page.session()).status_code
+    await page.client.go("/hub/logout")
+    await hub.settle()
+    assert "agent" not in hub.log.text.replace("agent': 'off", "")
+
+
+@pytest.mark.parametrize("mode", ["inject", "installed"])
+def test_a_server_that_cannot_be_watched_does_not_start(mode, tmp_path):
+    """The hub demands an agent; there is no identity provider to put it around."""
+    switch = tmp_path / "jupyter_server_config.d"
+    switch.mkdir()
+    (switch / "ttl_authenticator.json").write_text(
+        '{"ServerApp": {"jpserver_extensions": {"ttl_authenticator.agent": true}}}'
+    )
+    environment = os.environ | {
+        "HOME": str(tmp_path),
+        "JUPYTER_CONFIG_PATH": str(tmp_path),
+        "JUPYTERHUB_SINGLEUSER_EXTENSION": "0",
+        "JUPYTERHUB_API_TOKEN": "token",
+        "JUPYTERHUB_CLIENT_ID": "jupyterhub-user-alice",
+        "JUPYTERHUB_USER": "alice",
+        "JUPYTERHUB_SERVICE_PREFIX": "/user/alice/",
+        "JUPYTERHUB_SERVICE_URL": f"http://127.0.0.1:{free_port()}/user/alice/",
+        "TTL_AGENT": mode,
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "jupyterhub.singleuser", "--allow-root"],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert 1 == done.returncode
+    assert "demands ttl-authenticator's agent" in done.stderr
+    assert "JUPYTERHUB_SINGLEUSER_EXTENSION=0" in done.stderr

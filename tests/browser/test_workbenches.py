@@ -1,0 +1,206 @@
+"""The session's end in JupyterLab, Notebook 7 and nbclassic, in a real Chromium.
+
+Real servers behind the npm proxy. The hub's clock and the browser's are moved together;
+the agent goes by the hub.
+"""
+
+import json
+
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from person import Person
+from playwright.async_api import expect
+from support import server
+from support.server import until
+from workbench import APPS, LAB, home, left_for, notebook, saved
+
+
+@pytest.fixture(scope="module")
+async def shared_hub(hubs):
+    """Return a hub to which agents report often: they don't share its clock."""
+    return await hubs(TTLAuthenticator={"heartbeat_interval": 0.1})
+
+
+@pytest.fixture(scope="module")
+async def running(shared_hub):
+    """Start alice's server, once for all."""
+    return await server.start(shared_hub, "alice")
+
+
+@pytest.fixture
+async def person(hub, running, browser):
+    """Return alice with a fresh browser, signed in."""
+    await hub.advance(61)
+    context = await browser.new_context()
+    await context.clock.install()
+    person = Person(hub, context)
+    await person.sign_in("alice")
+    yield person
+    await context.close()
+
+
+def session(hub):
+    """Return alice's live session."""
+    [found] = hub.registry.of_user(hub.user("alice").id)
+    return found
+
+
+async def no_dialogs(page, app):
+    """Check that the application shows no dialog of its own."""
+    await expect(page.locator(app.dialogs)).to_have_count(0)
+
+
+@pytest.mark.parametrize("app", APPS, ids=repr)
+async def test_an_idle_end_saves_what_was_edited_and_leaves(person, app):
+    """The page goes to the signed-out page, and signing in leads back to it."""
+    file = home(person.hub) / f"edited-{app}.ipynb"
+    file.write_text(notebook("answer = 6 * 7"))
+    page = await app.open(person, file.name)
+    here = page.url
+    await app.edit(page, "  # unsaved words")
+    assert "unsaved words" not in file.read_text()
+    await person.pass_time(52)
+    await saved(file, "unsaved words")
+    await no_dialogs(page, app)
+    await person.pass_time(10)
+    await left_for(page, "idle")
+    assert "replaced" not in page.url
+    await page.click("#ttl-sign-in")
+    await person.fill_in(page, "alice")
+    await page.wait_for_url(here)
+    await expect(page.locator(app.cell).first).to_contain_text("unsaved words")
+
+
+@pytest.mark.parametrize("app", APPS, ids=repr)
+async def test_a_file_that_changed_on_disk_is_not_overwritten(person, app):
+    """Somebody else's work is worth more than what was not saved."""
+    file = home(person.hub) / f"conflict-{app}.ipynb"
+    file.write_text(notebook("mine = 1"))
+    page = await app.open(person, file.name)
+    await app.edit(page, "  # unsaved words")
+    # a file system's clock and the application's tolerance are less than this
+    changed = notebook("theirs = 2")
+    await until(lambda: __import__("time").time() - file.stat().st_mtime > 1)
+    file.write_text(changed)
+    await person.pass_time(52)
+    await no_dialogs(page, app)
+    await person.pass_time(10)
+    await left_for(page, "idle")
+    assert json.loads(changed) == json.loads(file.read_text())
+
+
+@pytest.mark.parametrize("app", APPS, ids=repr)
+async def test_signing_out_in_another_tab_takes_the_page_along(person, app):
+    """It is covered at once and left; the application doesn't declare a dead kernel."""
+    file = home(person.hub) / f"logout-{app}.ipynb"
+    file.write_text(notebook("1"))
+    page = await app.open(person, file.name)
+    shown = await page.evaluate_handle(
+        """(dialogs) => {
+          const shown = [];
+          new MutationObserver(() => {
+            if (document.querySelector(dialogs)) shown.push(document.body.innerText);
+          }).observe(document, {childList: true, subtree: true});
+          addEventListener("pagehide", () =>
+            sessionStorage.setItem("dialogs", JSON.stringify(shown)));
+          return shown;
+        }""",
+        app.dialogs,
+    )
+    assert [] == await shown.json_value()
+    other = await person.open()
+    await other.click("#logout")
+    await left_for(page, "logout")
+    assert "[]" == await page.evaluate("sessionStorage.getItem('dialogs')")
+
+
+async def test_input_in_ten_tabs_keeps_the_session_alive(person):
+    """Well past the idle timeout; the hub hears of it once an interval."""
+    file = home(person.hub) / "ten.ipynb"
+    file.write_text(notebook("1"))
+    page = await LAB.open(person, file.name)
+    for _ in range(9):
+        await person.open("/user/alice/tree")
+    await page.bring_to_front()
+    person.hub.log.records.clear()
+    for step in range(5):
+        await person.pass_time(25)
+        before = session(person.hub).active_at
+        if step % 2:
+            await page.keyboard.press("ArrowDown")
+        else:
+            await page.mouse.move(300 + 10 * step, 300)
+        await until(lambda: session(person.hub).active_at > before)  # noqa: B023
+    await expect(page.locator("#ttl-warning")).to_be_hidden()
+    assert session(person.hub).ended is None
+    # one for the input, one more where activity ended
+    assert person.hub.log.text.count("200 POST /hub/api/ttl/session") <= 10
+
+
+async def test_an_untouched_page_with_running_output_is_idle(person):
+    """Progress that is printed, and polling, are no activity."""
+    file = home(person.hub) / "progress.ipynb"
+    code = "import time\nfor i in range(600):\n    print(i)\n    time.sleep(0.05)"
+    file.write_text(notebook(code))
+    page = await LAB.open(person, file.name)
+    await LAB.run(page)
+    await expect(page.locator(".jp-OutputArea-output")).to_contain_text("10")
+    await person.pass_time(52)
+    await expect(page.locator("#ttl-warning")).to_be_visible()
+    await person.pass_time(10)
+    await left_for(page, "idle")
+
+
+async def test_the_warning_in_lab(person):
+    """Over Lab's own dialogs, in both themes, by keyboard only, and accessible."""
+    file = home(person.hub) / "warned.ipynb"
+    file.write_text(notebook("1"))
+    page = await LAB.open(person, file.name)
+    await page.evaluate("void jupyterapp.commands.execute('kernelmenu:restart')")
+    await expect(page.locator(".jp-Dialog")).to_be_visible()
+    await person.pass_time(35)
+    warning = page.locator("#ttl-warning")
+    await expect(warning).to_be_visible()
+    for theme in ("JupyterLab Light", "JupyterLab Dark"):
+        await page.evaluate(
+            "theme => jupyterapp.commands.execute('apputils:change-theme', {theme})",
+            theme,
+        )
+        await expect(page.locator(f"[data-jp-theme-name='{theme}']")).to_have_count(1)
+        results = await Axe().run(page, {"include": [["#ttl-warning"]]})
+        assert [] == [v["id"] for v in results.response["violations"]]
+    await expect(page.locator("#ttl-stay")).to_be_focused()
+    before = session(person.hub).active_at
+    for _ in range(4):
+        await page.keyboard.press("Tab")
+        inside = "document.activeElement.closest('#ttl-warning') !== null"
+        body = "document.activeElement === document.body"
+        assert await page.evaluate(f"{inside} || {body}")
+    await page.locator("#ttl-stay").focus()
+    await page.keyboard.press("Enter")
+    await expect(warning).to_be_hidden()
+    assert session(person.hub).active_at > before
+    # Lab's own dialog is where it was
+    await expect(page.locator(".jp-Dialog")).to_be_visible()
+    await page.keyboard.press("Escape")
+    await expect(page.locator(".jp-Dialog")).to_have_count(0)
+
+
+async def test_input_in_a_frame_of_the_page_counts(person):
+    """A notebook's output that is a frame of this server."""
+    (home(person.hub) / "inner.html").write_text("<body>inner<input></body>")
+    file = home(person.hub) / "frames.ipynb"
+    code = (
+        "from IPython.display import HTML\n"
+        "HTML('<iframe id=inner srcdoc=\"<input>\" width=300 height=80></iframe>')"
+    )
+    file.write_text(notebook(code))
+    page = await LAB.open(person, file.name)
+    await LAB.run(page)
+    field = page.frame_locator("#inner").locator("input")
+    await expect(field).to_be_visible()
+    await person.pass_time(25)
+    before = session(person.hub).active_at
+    await field.click()
+    await field.press_sequentially("words")
+    await until(lambda: session(person.hub).active_at > before + 20)

@@ -1,0 +1,170 @@
+"""Notices that make an agent look again, as a session of its server may have ended.
+
+Runs in the hub, on its loop. A notice carries no authority: the agent asks the hub.
+One for a server at a time, however many sessions end, and tried again until it is
+acknowledged or the server is gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from jupyterhub.utils import url_path_join
+
+from . import http_client
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from .agents import Agents, Server
+
+FIRST_RETRY = 0.5
+LAST_RETRY = 60.0
+"""Seconds between two notices to a server that doesn't answer, doubling."""
+
+PATIENCE = 10.0
+"""Seconds after which a server that doesn't acknowledge is treated as unmonitored."""
+
+PARALLEL = 20
+"""Notices under way at a time."""
+
+PATH = "ttl/look-again"
+"""The agent's address below its server's."""
+
+
+class Outcome(Enum):
+    """What came of a notice."""
+
+    ACKNOWLEDGED = "acknowledged"
+    NO_AGENT = "no agent"
+    FAILED = "failed"
+    GONE = "gone"
+
+
+class Notices:
+    """Tells servers to look again.
+
+    Args:
+        find: returns the spawner of a server, ``None`` if there is none.
+        agents: the record of who has an agent.
+        unmonitored: called with the spawner of a server without an agent, or whose
+            agent doesn't acknowledge, when a session of it has ended.
+        log: a logger.
+    """
+
+    def __init__(
+        self,
+        find: Callable[[Server], Any],
+        agents: Agents,
+        unmonitored: Callable[[Any], Awaitable[None]],
+        log: Any,
+    ) -> None:
+        self.find = find
+        self.agents = agents
+        self.unmonitored = unmonitored
+        self.log = log
+        self._parallel = asyncio.Semaphore(PARALLEL)
+        self._waiting: dict[Server, list[asyncio.Future[Outcome]]] = {}
+        self._wake: dict[Server, asyncio.Event] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def tell(self, server: Server) -> asyncio.Future[Outcome]:
+        """Tell a server to look again.
+
+        Returns:
+            A future of what came of it; never :attr:`Outcome.FAILED`, as that is
+            tried again.
+        """
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        waiting = self._waiting.get(server)
+        if waiting is not None:
+            # the notice on its way may have been answered before this end
+            waiting.append(future)
+            self._wake[server].set()
+            return future
+        self._waiting[server] = [future]
+        self._wake[server] = asyncio.Event()
+        task = asyncio.ensure_future(self._deliver(server))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return future
+
+    async def _deliver(self, server: Server) -> None:
+        try:
+            while self._waiting[server]:
+                asked = len(self._waiting[server])
+                outcome = await self._until_settled(server)
+                waiting = self._waiting[server]
+                self._waiting[server] = waiting[asked:]
+                for future in waiting[:asked]:
+                    if not future.done():
+                        future.set_result(outcome)
+        finally:
+            for future in self._waiting.pop(server):
+                future.cancel()
+            del self._wake[server]
+
+    async def _until_settled(self, server: Server) -> Outcome:
+        loop = asyncio.get_running_loop()
+        began, delay, overdue = loop.time(), FIRST_RETRY, False
+        while (outcome := await self._attempt(server)) is Outcome.FAILED:
+            if not overdue and loop.time() - began >= PATIENCE:
+                overdue = True
+                await self._report(server, "doesn't acknowledge the end of a session")
+            wake = self._wake[server]
+            wake.clear()
+            try:
+                await asyncio.wait_for(wake.wait(), delay)
+            except asyncio.TimeoutError:
+                delay = min(delay * 2, LAST_RETRY)
+        if outcome is Outcome.NO_AGENT:
+            await self._report(server, "has no agent")
+        return outcome
+
+    async def _attempt(self, server: Server) -> Outcome:
+        async with self._parallel:
+            try:
+                spawner = self.find(server)
+                if spawner is None or spawner.server is None:
+                    self.agents.forget(server)
+                    return Outcome.GONE
+                url = url_path_join(spawner.server.url, PATH)
+                status, body = await http_client.post(url)
+            except Exception as error:  # noqa: BLE001 - clients raise what they like
+                self.log.debug("A server can't be told to look: %s", error)
+                return Outcome.FAILED
+        version = _agent_version(body)
+        if status < 300 and version:
+            self.agents.heard(server, version)
+            return Outcome.ACKNOWLEDGED
+        return Outcome.FAILED if status >= 500 else Outcome.NO_AGENT
+
+    async def _report(self, server: Server, problem: str) -> None:
+        name = "of somebody"
+        try:
+            spawner = self.find(server)
+            if spawner is None:
+                return
+            name = spawner._log_name
+            self.agents.warn(server, name, problem)
+            await self.unmonitored(spawner)
+        except Exception:
+            # stopping a server is JupyterHub's work and may fail in many ways
+            self.log.exception("Can't stop the server %s", name)
+
+    def close(self) -> None:
+        """Tell nobody any more."""
+        for task in self._tasks:
+            task.cancel()
+
+
+def _agent_version(body: bytes) -> str | None:
+    try:
+        model = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    version = model.get("agent") if isinstance(model, dict) else None
+    return version if isinstance(version, str) else None
