@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from support import server
+from support import proxied_app, server
 from support.server import Page
 
 INTERVAL = 0.1
@@ -13,7 +13,8 @@ INTERVAL = 0.1
 @pytest.fixture(scope="module")
 async def shared_hub(hubs):
     """Return a hub to which agents report often."""
-    return await hubs(TTLAuthenticator={"heartbeat_interval": INTERVAL})
+    settings = {"heartbeat_interval": INTERVAL, "activity_paths": ["proxy", "other"]}
+    return await hubs(TTLAuthenticator=settings)
 
 
 @pytest.fixture(scope="module")
@@ -85,3 +86,34 @@ async def test_reports_of_many_tabs_cost_the_hub_one_an_interval(hub, page):
     most = (loop.time() - began) / INTERVAL + 2
     assert hub.log.text.count("200 POST /hub/api/ttl/session") <= most
     assert session.active_at > hub.clock() - 5
+
+
+async def test_messages_of_a_named_app_are_activity(hub, page):
+    """Those that its page sends; what the app sends is none."""
+    session = hub.session_of(page.client)
+    async with proxied_app.serving() as port:
+        socket = await page.socket(f"proxy/{port}/socket")
+        await hub.advance(50)
+        await socket.connection.write_message("hello")
+        await socket.until("echo hello")
+        await server.until(lambda: session.active_at > hub.clock() - 5)
+        await hub.advance(50)
+        before = session.active_at
+        assert 200 == (await page.fetch(f"proxy/{port}/")).status_code
+        assert 200 == (await page.session()).status_code
+        assert before == session.active_at
+        await page.fetch(f"proxy/{port}/", "POST", content="words")
+        await server.until(lambda: session.active_at > hub.clock() - 5)
+        await socket.close()
+
+
+async def test_messages_of_other_websockets_are_none(hub, page):
+    """A terminal's, here: a script could send them."""
+    terminal = await page.terminal()
+    before = hub.session_of(page.client).active_at
+    await hub.advance(50)
+    await terminal.type("echo still-$((40+2))\r")
+    await terminal.until("still-42")
+    assert 200 == (await page.session()).status_code
+    assert before == hub.session_of(page.client).active_at
+    await terminal.close()

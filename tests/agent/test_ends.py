@@ -1,6 +1,9 @@
 """What the end of a session does in a real server, behind the npm proxy."""
 
+import asyncio
+
 import pytest
+from support import proxied_app
 from support.server import Page, until
 from tornado.websocket import WebSocketClosedError
 
@@ -102,13 +105,33 @@ async def test_a_session_that_an_admin_opened_on_anothers_server(hub, opened):
     await terminals[1].close()
 
 
-async def test_a_stream_is_cut(hub, opened):
-    """A running answer of the session ends with it."""
-    page = await opened()
-    # Jupyter Server's own stream of events is a websocket; a download is not
-    events = await page.socket("api/events/subscribe")
-    await hub.advance(61)
-    assert (4401, "idle") == await events.until_closed()
+async def test_what_a_proxied_app_streams_is_cut(hub, opened):
+    """Its websocket, and its running answer to plain HTTP."""
+    async with proxied_app.serving() as port:
+        page = await opened()
+        socket = await page.socket(f"proxy/{port}/socket")
+        await socket.connection.write_message("hello")
+        await socket.until("echo hello")
+        address = f"{page.prefix}proxy/{port}/events"
+        received = []
+
+        async def read():
+            headers = {"Accept": "text/event-stream"}
+            stream = page.client.http.stream("GET", address, headers=headers)
+            async with stream as answer:
+                async for line in answer.aiter_lines():
+                    received.append(line)
+
+        reading = asyncio.ensure_future(read())
+        await until(lambda: "data: 3" in received)
+        await hub.advance(61)
+        assert (4401, "idle") == await socket.until_closed()
+        # the npm proxy doesn't pass this kind of end on: the stream falls silent
+        count = len(received)
+        await asyncio.sleep(1)
+        assert count == len(received)
+        reading.cancel()
+        await asyncio.wait([reading])
 
 
 async def test_the_page_carries_the_timer(hub, opened):

@@ -10,7 +10,7 @@ import pytest
 from axe_playwright_python.async_playwright import Axe
 from person import Person
 from playwright.async_api import expect
-from support import server
+from support import proxied_app, server
 from support.server import until
 from workbench import APPS, LAB, home, left_for, notebook, saved
 
@@ -122,6 +122,8 @@ async def test_input_in_ten_tabs_keeps_the_session_alive(person):
     for _ in range(9):
         await person.open("/user/alice/tree")
     await page.bring_to_front()
+    # a pointer's first event in a page is no move
+    await page.mouse.move(200, 300)
     person.hub.log.records.clear()
     for step in range(5):
         await person.pass_time(25)
@@ -129,7 +131,7 @@ async def test_input_in_ten_tabs_keeps_the_session_alive(person):
         if step % 2:
             await page.keyboard.press("ArrowDown")
         else:
-            await page.mouse.move(300 + 10 * step, 300)
+            await page.mouse.move(300 + 40 * step, 310)
         await until(lambda: session(person.hub).active_at > before)  # noqa: B023
     await expect(page.locator("#ttl-warning")).to_be_hidden()
     assert session(person.hub).ended is None
@@ -204,3 +206,46 @@ async def test_input_in_a_frame_of_the_page_counts(person):
     await field.click()
     await field.press_sequentially("words")
     await until(lambda: session(person.hub).active_at > before + 20)
+
+
+@pytest.fixture
+async def app():
+    """Start an app to be proxied; return its port."""
+    async with proxied_app.serving() as port:
+        yield port
+
+
+async def open_app(person, port):
+    """Open a proxied app in a tab of its own, with stream and websocket running."""
+    page = await person.context.new_page()
+    await page.goto(f"{person.hub.url}/user/alice/proxy/{port}/")
+    await expect(page.locator("#socket")).to_have_text("echo hello")
+    await expect(page.locator("#events")).not_to_have_text("0")
+    return page
+
+
+async def test_typing_in_a_proxied_app_keeps_the_session_alive(person, app):
+    """In a page of its own, which carries the timer though no template made it."""
+    page = await open_app(person, app)
+    for step in range(4):
+        await person.pass_time(25)
+        before = session(person.hub).active_at
+        await page.locator("#field").press_sequentially(f"words {step}")
+        await until(lambda: session(person.hub).active_at > before)  # noqa: B023
+    assert session(person.hub).ended is None
+
+
+async def test_an_untouched_proxied_app_is_idle(person, app):
+    """Its stream and its websocket are no activity."""
+    page = await open_app(person, app)
+    await person.pass_time(35)
+    await expect(page.locator("#ttl-warning")).to_be_visible()
+    await person.pass_time(27)
+    await left_for(page, "idle")
+    assert session_ended(person.hub) == "idle"
+
+
+def session_ended(hub):
+    """Return why alice's last session ended."""
+    last = max(hub.registry, key=lambda s: s.issued_at)
+    return last.ended.reason.value

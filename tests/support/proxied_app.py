@@ -4,6 +4,8 @@ Run as a program: ``python proxied_app.py PORT [CSP]``.
 """
 
 import asyncio
+import contextlib
+import socket
 import sys
 
 from tornado.iostream import StreamClosedError
@@ -86,6 +88,27 @@ async def main():
     routes = [("/", Page), ("/app.js", Script), ("/events", Events), ("/socket", Echo)]
     Application(routes).listen(int(sys.argv[1]), "127.0.0.1")
     await asyncio.Event().wait()
+
+
+@contextlib.asynccontextmanager
+async def serving(*arguments):
+    """Run it in a process of its own; give its port."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port = sock.getsockname()[1]
+    command = (sys.executable, __file__, str(port), *arguments)
+    process = await asyncio.create_subprocess_exec(*command)
+    try:
+        while True:
+            with contextlib.suppress(OSError):
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.close()
+                break
+            await asyncio.sleep(0.05)
+        yield port
+    finally:
+        process.terminate()
+        await process.wait()
 
 
 if __name__ == "__main__":
