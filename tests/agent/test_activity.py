@@ -46,6 +46,18 @@ async def test_input_in_a_servers_page_keeps_the_session_alive(hub, page):
     assert hub.session_of(page.client).ended is None
 
 
+async def test_a_persons_own_visit_is_activity(hub, page):
+    """A page that a click or the address bar opened, not one that reloads itself."""
+    session = hub.session_of(page.client)
+    await hub.advance(50)
+    assert 200 == (await page.client.go("/user/alice/lab")).status_code
+    assert 200 == (await page.session()).status_code
+    assert session.active_at < hub.clock() - 45
+    visit = await page.client.go("/user/alice/lab", by_human=True)
+    assert 200 == visit.status_code
+    await server.until(lambda: session.active_at > hub.clock() - 5)
+
+
 async def test_asking_and_rest_of_an_untouched_page_do_not(hub, page):
     """Lab's polling, and a timer that asks."""
     await hub.advance(50)

@@ -249,3 +249,35 @@ def session_ended(hub):
     """Return why alice's last session ended."""
     last = max(hub.registry, key=lambda s: s.issued_at)
     return last.ended.reason.value
+
+
+async def test_signing_in_again_in_another_tab_keeps_the_page_and_its_sockets(person):
+    """Lab works on under the new session, though its XSRF token is the old one's."""
+    file = home(person.hub) / "renewed.ipynb"
+    file.write_text(notebook("1"))
+    page = await LAB.open(person, file.name)
+    kernel = "jupyterapp.shell.currentWidget.sessionContext.session.kernel"
+    await page.evaluate(
+        f"""() => {{
+          window.broken = [];
+          {kernel}.connectionStatusChanged.connect((_, status) => broken.push(status));
+        }}"""
+    )
+    old = session(person.hub)
+    other = await person.context.new_page()
+    await other.goto(f"{person.hub.url}/hub/ttl/renew?next=/hub/home")
+    await person.fill_in(other, "alice")
+    await other.wait_for_url("**/hub/home")
+    assert "replaced" == old.ended.reason
+    await page.bring_to_front()
+    await person.pass_time(25)
+    before = session(person.hub).active_at
+    for key in ("ArrowDown", "ArrowUp"):
+        await page.keyboard.press(key)
+        await person.pass_time(2)
+    await until(lambda: session(person.hub).active_at > before)
+    assert "/signed-out" not in page.url
+    assert [] == await page.evaluate("broken")
+    await LAB.edit(page, "0 + 1")
+    await LAB.run(page)
+    await expect(page.locator(".jp-OutputArea-output").first).to_have_text("11")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tornado import web
 
+from ..core.navigation import is_navigation
 from .sessions import AgentSession, Key
 
 if TYPE_CHECKING:
@@ -71,6 +72,8 @@ class Identity:
             session.handlers.add(handler)
         handler.ttl_session = session
         self.pages.begin(handler, session)
+        if is_navigation(handler.request.headers, by_human=True):
+            self.heartbeats.note(session, self.heartbeats.clock())
         self._watch_proxied(handler, session)
         return True
 

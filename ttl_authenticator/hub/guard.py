@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from jupyterhub.utils import maybe_future
 
+from ..core.navigation import is_navigation
 from ..core.session import Judgement, Reason, Session, State
 from . import cookies
 from .pages import PageVariables
@@ -265,21 +266,3 @@ class Guard(_Handler):
         if self.current_user:
             self.set_header("Cache-Control", "no-store")
         return super().render_template(name, *args, **ns)
-
-
-def is_navigation(headers: Any, by_human: bool = False) -> bool:
-    """Tell whether a browser shows the answer as a page.
-
-    Args:
-        headers: the request's headers.
-        by_human: only what a person's click, key or address bar began, as far as the
-            browser says: a script's reload does not. Without Fetch Metadata headers
-            (plain http to another machine) nobody can tell, so it is not.
-
-    Returns:
-        Whether it does; without Fetch Metadata headers ``not by_human``.
-    """
-    mode, destination = headers.get("Sec-Fetch-Mode"), headers.get("Sec-Fetch-Dest")
-    if by_human:
-        return bool(destination == "document" and headers.get("Sec-Fetch-User") == "?1")
-    return mode in (None, "navigate") and destination in (None, "document")

@@ -20,9 +20,10 @@ from jupyterhub.utils import maybe_future
 from tornado import web
 from tornado.util import import_object
 
+from ..core.navigation import is_navigation
 from ..core.session import Reason, State
 from .agents import Server
-from .guard import Guard, is_navigation
+from .guard import Guard
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -15,9 +15,10 @@ from tornado import web
 from tornado.httputil import url_concat
 
 from ..core import heartbeat
+from ..core.navigation import is_navigation
 from ..core.session import Reason, State
 from ..page import files
-from .guard import Guard, is_navigation
+from .guard import Guard
 from .guarded import guarded
 
 if TYPE_CHECKING:

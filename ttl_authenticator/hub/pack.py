@@ -24,7 +24,7 @@ SWITCH = "jupyter_server_config.d/ttl_authenticator.json"
 TEMPLATES = ("ttl/notice.html", "ttl/timer.html")
 """What ``page/injection.py`` includes in a page."""
 
-CORE = ("__init__.py", "heartbeat.py")
+CORE = ("__init__.py", "heartbeat.py", "navigation.py")
 """What the agent imports of the core; the rest of it stays at the hub."""
 
 MAX_BYTES = 48 * 1024

@@ -127,7 +127,7 @@
     check();
   }
 
-  // read anew each time: a login in another tab changes it
+  // read each time: a login in another tab changes it
   const xsrf = () =>
     /(?:^|; )_xsrf=([^;]*)/.exec(document.cookie)?.[1] ?? config.xsrf ?? "";
 
@@ -143,11 +143,11 @@
         method: report ? "POST" : "GET",
         body: report || null,
         headers: { "Content-Type": "application/json", "X-XSRFToken": xsrf() },
-        credentials: "same-origin",
         cache: "no-store",
         signal: aborter.signal,
       });
-      if (response.status === 403) return { state: "ended", reason: "logout" };
+      if (response.status === 403) // an answer brings a new token
+        return report ? request("") : { state: "ended", reason: "logout" };
       const answer = await response.json();
       return answer.state ? answer : null;
     } catch {
@@ -397,7 +397,7 @@
     check();
   }
 
-  // a page under another session, or none: somebody signed in or out
+  // another session, or none: somebody signed in or out
   const hello = openChannel(`${prefix}hello`, (theirs) => {
     if (theirs !== session) look();
   });
