@@ -96,7 +96,7 @@ async def relay(clock):
 @pytest.fixture
 async def beats(relay, clock):
     """Return heartbeats whose tasks have all come to an end afterwards."""
-    watch = Watch(Sessions(clock), relay, lambda _: None, logging.getLogger("agent"))
+    watch = Watch(Sessions(clock), relay, print, print, logging.getLogger("agent"))
     beats = Heartbeats(relay, watch)
     yield beats
     tasks = list(beats._tasks.values())

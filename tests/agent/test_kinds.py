@@ -127,3 +127,81 @@ def test_a_server_that_cannot_be_watched_does_not_start(mode, tmp_path):
     assert 1 == done.returncode
     assert "demands ttl-authenticator's agent" in done.stderr
     assert "JUPYTERHUB_SINGLEUSER_EXTENSION=0" in done.stderr
+
+
+EXTENSION = """
+from jupyterhub.services.auth import HubOAuthenticated
+from tornado import web
+from tornado.websocket import WebSocketHandler
+
+
+class Rest(HubOAuthenticated, web.RequestHandler):
+    @web.authenticated
+    def get(self):
+        self.finish("here")
+
+
+class Socket(HubOAuthenticated, WebSocketHandler):
+    @web.authenticated
+    async def get(self):
+        await super().get()
+
+    def on_message(self, message):
+        self.write_message(f"did {message}")
+
+
+def _jupyter_server_extension_points():
+    return [{"module": "own_way"}]
+
+
+def _load_jupyter_server_extension(app):
+    base = app.web_app.settings["base_url"]
+    app.web_app.add_handlers(".*", [(base + "own", Rest), (base + "socket", Socket)])
+"""
+
+
+async def test_an_extension_with_an_authentication_of_its_own(hubs, tmp_path):
+    """By JupyterHub's mixin, past the identity provider; switched on by the admin."""
+    (tmp_path / "own_way.py").write_text(EXTENSION)
+    switch = "--ServerApp.jpserver_extensions={'own_way': True}"
+    environment = {"PYTHONPATH": str(tmp_path), "JUPYTER_PLATFORM_DIRS": "1"}
+    hub = await hubs(
+        Spawner={"args": ["--allow-root", switch], "environment": environment}
+    )
+    await server.start(hub, "alice")
+    page = await Page.open(await hub.signed_in("alice"))
+    assert "ttl/timer.js" in page.html
+    socket = await page.socket("socket")
+    await socket.connection.write_message("a")
+    await socket.until("did a")
+    cookies = dict(page.client.cookies)
+    assert "here" == (await page.client.go("/user/alice/own")).text
+    await page.client.go("/hub/logout")
+    assert (4401, "logout") == await socket.until_closed()
+    for name, value in cookies.items():
+        page.client.set_cookie(name, value)
+    assert 302 == (await page.client.go("/user/alice/own")).status_code
+
+
+def env_without(*names):
+    """Return a command that drops variables, as a start script of an image may."""
+    drop = [word for name in names for word in ("-u", name)]
+    return ["env", *drop, sys.executable, "-m", "jupyterhub.singleuser"]
+
+
+async def test_an_image_that_drops_the_path_of_python(hubs):
+    """The agent comes all the same."""
+    hub = await hubs(Spawner={"cmd": env_without("PYTHONPATH")})
+    await server.start(hub, "alice")
+    page = await Page.open(await hub.signed_in("alice"))
+    assert (4401, "logout") == await cut_by_logout(page)
+
+
+async def test_an_image_that_drops_all_ways_to_the_agent_is_noticed(hubs):
+    """The hub says so when somebody comes to that server."""
+    drop = env_without("PYTHONPATH", "JUPYTER_CONFIG_PATH")
+    hub = await hubs(Spawner={"cmd": drop})
+    await server.start(hub, "alice")
+    page = await Page.open(await hub.signed_in("alice"))
+    assert "ttl/timer.js" not in page.html
+    assert 1 == hub.log.text.count("alice has no agent")

@@ -115,7 +115,9 @@ def forgotten():
 async def watched(clock, relay, forgotten, monkeypatch):
     """Return a watch that is not running."""
     monkeypatch.setattr(watch, "SHORTEST", 0.01)
-    return Watch(Sessions(clock), relay, forgotten.append, logging.getLogger("agent"))
+    return Watch(
+        Sessions(clock), relay, forgotten.append, print, logging.getLogger("agent")
+    )
 
 
 @pytest.fixture
@@ -630,7 +632,8 @@ async def garbage(clock, monkeypatch):
     watched = Watch(
         Sessions(clock),
         Relay(hub_auth, "1.0"),
-        lambda _: None,
+        print,
+        print,
         logging.getLogger("agent"),
     )
     watched.answer, watched.task = answer, None

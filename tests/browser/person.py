@@ -1,6 +1,7 @@
 """Somebody at a browser, whose time is moved together with the hub's."""
 
 import re
+from urllib.parse import urlsplit
 
 
 class Person:
@@ -21,7 +22,8 @@ class Person:
     async def sign_in(self, name="alice", path="/hub/home"):
         """Sign in through the login page; return the page."""
         page = await self.context.new_page()
-        await page.goto(f"{self.hub.url}/hub/login?next={path}")
+        here = urlsplit(self.hub.url).path + path
+        await page.goto(f"{self.hub.url}/hub/login?next={here}")
         await self.fill_in(page, name)
         await page.wait_for_url(f"**{path}")
         await self.settle(page)

@@ -165,7 +165,8 @@ async def told(servers, unmonitored):
         logging.getLogger("notices"),
     )
     yield told
-    told.close()
+    for task in told._tasks:
+        task.cancel()
     if told._tasks:
         await asyncio.wait(told._tasks)
 
@@ -173,7 +174,7 @@ async def told(servers, unmonitored):
 @pytest.mark.usefixtures("client")
 async def test_a_server_with_an_agent_acknowledges(servers, told, unmonitored):
     """Asked by an empty POST without any credentials, and recorded."""
-    assert Outcome.ACKNOWLEDGED is await told.tell(ALICE)
+    assert Outcome.ACKNOWLEDGED is await told.tell(ALICE, ended=True)
     (request,) = servers.requests
     assert ("/user/alice/ttl/look-again", b"") == (request.path, request.body)
     assert "Authorization" not in request.headers
@@ -208,7 +209,7 @@ async def test_a_server_without_an_agent_is_unmonitored(
 ):
     """One question is enough; it is logged, with the server's name."""
     servers.says(NO_AGENT[kind])
-    assert Outcome.NO_AGENT is await told.tell(ALICE)
+    assert Outcome.NO_AGENT is await told.tell(ALICE, ended=True)
     assert 1 == len(servers.requests)
     assert [servers.spawners[ALICE]] == unmonitored
     assert told.agents.get(ALICE) is None
@@ -220,7 +221,7 @@ async def test_a_server_without_an_agent_is_unmonitored(
 async def test_a_redirect_is_not_followed(servers, told, status):
     """A user's server must not choose whom the hub asks."""
     servers.says(says(status, Location="/user/bob/ttl/look-again"))
-    assert Outcome.NO_AGENT is await told.tell(ALICE)
+    assert Outcome.NO_AGENT is await told.tell(ALICE, ended=True)
     assert ["/user/alice/ttl/look-again"] == [r.path for r in servers.requests]
 
 
@@ -228,7 +229,7 @@ async def test_a_redirect_is_not_followed(servers, told, status):
 async def test_a_server_that_fails_is_told_again(servers, told, unmonitored):
     """500s, and then it has come up."""
     servers.says(says(500), says(503, b'{"agent": "1"}'), acknowledge)
-    assert Outcome.ACKNOWLEDGED is await told.tell(ALICE)
+    assert Outcome.ACKNOWLEDGED is await told.tell(ALICE, ended=True)
     assert 3 == len(servers.requests)
     assert [] == unmonitored
 
@@ -240,7 +241,7 @@ async def test_a_server_that_is_not_there_is_told_again(servers, told):
     port = socket.getsockname()[1]
     socket.close()
     servers.start(ALICE, "alice", port)
-    telling = told.tell(ALICE)
+    telling = told.tell(ALICE, ended=True)
     await asyncio.sleep(0.1)
     assert not telling.done()
     servers.start(ALICE, "alice")
@@ -251,7 +252,7 @@ async def test_a_server_that_is_not_there_is_told_again(servers, told):
 async def test_an_answer_in_pieces_is_an_answer(servers, told):
     """It is put together before it is judged."""
     servers.says(in_two_pieces)
-    assert Outcome.ACKNOWLEDGED is await told.tell(ALICE)
+    assert Outcome.ACKNOWLEDGED is await told.tell(ALICE, ended=True)
 
 
 @pytest.mark.usefixtures("client")
@@ -264,7 +265,7 @@ async def test_a_server_that_holds_the_hub_up_is_left(
     monkeypatch.setattr(http_client, "TIMEOUT", 0.2)
     servers.says(answer, acknowledge)
     began = time.monotonic()
-    await asyncio.wait_for(told.tell(ALICE), 10)
+    await asyncio.wait_for(told.tell(ALICE, ended=True), 10)
     assert 3 > time.monotonic() - began
     await until(lambda: servers.now == 0)
 
@@ -288,7 +289,7 @@ async def test_attempts_are_spaced_out(servers, told, monkeypatch):
         handler.set_status(500)
 
     servers.says(fail)
-    telling = told.tell(ALICE)
+    telling = told.tell(ALICE, ended=True)
     await until(lambda: len(times) == 6)
     gaps = [later - one for one, later in itertools.pairwise(times)]
     for least, gap in zip((0.02, 0.04, 0.08, 0.1, 0.1), gaps, strict=True):
@@ -300,10 +301,10 @@ async def test_a_new_end_wakes_a_server_that_was_waited_for(servers, told, monke
     """It may be back: one end more is a reason to try at once."""
     monkeypatch.setattr(notices, "FIRST_RETRY", 60.0)
     servers.says(says(500), acknowledge)
-    first = told.tell(ALICE)
+    first = told.tell(ALICE, ended=True)
     await until(lambda: servers.requests)
     await asyncio.sleep(0.05)
-    second = told.tell(ALICE)
+    second = told.tell(ALICE, ended=True)
     assert Outcome.ACKNOWLEDGED is await asyncio.wait_for(first, 5)
     assert Outcome.ACKNOWLEDGED is await asyncio.wait_for(second, 5)
 
@@ -317,29 +318,31 @@ async def test_an_end_during_a_notice_leads_to_another(servers, told):
         await acknowledge(handler)
 
     servers.says(slowly)
-    first = told.tell(ALICE)
+    first = told.tell(ALICE, ended=True)
     await until(lambda: servers.requests)
-    more = [told.tell(ALICE) for _ in range(5)]
+    more = [told.tell(ALICE, ended=True) for _ in range(5)]
     await asyncio.sleep(0.05)
     assert 1 == len(servers.requests)
     go.set()
     assert Outcome.ACKNOWLEDGED is await first
     assert [Outcome.ACKNOWLEDGED] * 5 == await asyncio.gather(*more)
     assert 2 == len(servers.requests)
-    assert Outcome.ACKNOWLEDGED is await told.tell(ALICE)
+    assert Outcome.ACKNOWLEDGED is await told.tell(ALICE, ended=True)
     assert 3 == len(servers.requests)
 
 
 async def test_who_gives_up_leaves_the_others_told(servers, told):
     """One that waited for an outcome was cancelled; the rest still get it."""
     servers.says(says(500), says(500), acknowledge)
-    first = told.tell(ALICE)
+    first = told.tell(ALICE, ended=True)
     await until(lambda: servers.requests)
-    given_up, second = told.tell(ALICE), told.tell(ALICE)
+    given_up, second = told.tell(ALICE, ended=True), told.tell(ALICE, ended=True)
     first.cancel()
     given_up.cancel()
     assert Outcome.ACKNOWLEDGED is await asyncio.wait_for(second, 5)
-    assert Outcome.ACKNOWLEDGED is await asyncio.wait_for(told.tell(ALICE), 5)
+    assert Outcome.ACKNOWLEDGED is await asyncio.wait_for(
+        told.tell(ALICE, ended=True), 5
+    )
 
 
 async def test_a_failure_to_find_a_server_is_tried_again(servers, told):
@@ -352,7 +355,9 @@ async def test_a_failure_to_find_a_server_is_tried_again(servers, told):
         return stock(server)
 
     told.find = find
-    assert Outcome.ACKNOWLEDGED is await asyncio.wait_for(told.tell(ALICE), 5)
+    assert Outcome.ACKNOWLEDGED is await asyncio.wait_for(
+        told.tell(ALICE, ended=True), 5
+    )
 
 
 async def test_a_server_that_never_acknowledges_is_unmonitored_once(
@@ -362,7 +367,7 @@ async def test_a_server_that_never_acknowledges_is_unmonitored_once(
     assert 10.0 == notices.PATIENCE
     monkeypatch.setattr(notices, "PATIENCE", 0.05)
     servers.says(says(500))
-    telling = told.tell(ALICE)
+    telling = told.tell(ALICE, ended=True)
     await until(lambda: unmonitored)
     seen = len(servers.requests)
     assert 2 <= seen
@@ -379,7 +384,7 @@ async def test_a_server_is_not_unmonitored_before_that(
 ):
     """It may just be slow."""
     servers.says(*[says(500)] * 4, acknowledge)
-    await told.tell(ALICE)
+    await told.tell(ALICE, ended=True)
     assert [] == unmonitored
 
 
@@ -391,7 +396,7 @@ async def test_a_failure_to_stop_a_server_is_no_failure_to_tell(servers, told, c
 
     told.unmonitored = fail
     servers.says(says(404))
-    assert Outcome.NO_AGENT is await told.tell(ALICE)
+    assert Outcome.NO_AGENT is await told.tell(ALICE, ended=True)
     assert "Can't stop the server alice:" in caplog.text
 
 
@@ -403,7 +408,7 @@ async def test_a_server_that_is_gone_needs_no_telling(servers, told, unmonitored
         servers.spawners[ALICE].server = None
     else:
         del servers.spawners[ALICE]
-    assert Outcome.GONE is await told.tell(ALICE)
+    assert Outcome.GONE is await told.tell(ALICE, ended=True)
     assert [] == servers.requests
     assert [] == unmonitored
     assert told.agents.get(ALICE) is None
@@ -412,7 +417,7 @@ async def test_a_server_that_is_gone_needs_no_telling(servers, told, unmonitored
 async def test_a_server_that_stops_meanwhile_is_gone(servers, told):
     """Whoever waits for it waits no longer."""
     servers.says(says(500))
-    telling = told.tell(ALICE)
+    telling = told.tell(ALICE, ended=True)
     await until(lambda: len(servers.requests) > 1)
     servers.spawners[ALICE].server = None
     assert Outcome.GONE is await asyncio.wait_for(telling, 5)
@@ -421,7 +426,7 @@ async def test_a_server_that_stops_meanwhile_is_gone(servers, told):
 async def test_one_server_does_not_hold_up_another(servers, told):
     """Each by itself."""
     servers.says(silent)
-    waiting = told.tell(ALICE)
+    waiting = told.tell(ALICE, ended=True)
     assert Outcome.ACKNOWLEDGED is await asyncio.wait_for(told.tell(BOB), 1.5)
     assert not waiting.done()
 
@@ -448,11 +453,30 @@ async def test_only_so_many_at_a_time(servers, told):
     assert 60 == len(servers.requests)
 
 
-async def test_after_closing_nobody_is_told(servers, told):
-    """The hub stops: whoever waits is released."""
-    servers.says(says(500))
-    telling = told.tell(ALICE)
-    await until(lambda: servers.requests)
-    told.close()
-    await asyncio.wait([telling], timeout=1)
-    assert telling.done()
+async def test_without_an_end_a_server_without_an_agent_is_left_alone(
+    servers, told, unmonitored
+):
+    """All servers are told after a restart, and one whose session was renewed."""
+    servers.says(says(404))
+    assert Outcome.NO_AGENT is await told.tell(ALICE)
+    assert [] == unmonitored
+
+
+async def test_one_users_hung_servers_do_not_hold_up_the_others(servers, told):
+    """However many of them there are."""
+    stuck = asyncio.Event()
+
+    async def hang(handler):
+        await stuck.wait()
+        await acknowledge(handler)
+
+    servers.says(hang, user="many")
+    mine = [Server(100, str(n)) for n in range(60)]
+    for server in mine:
+        servers.start(server, "many")
+    telling = [told.tell(server) for server in mine]
+    await until(lambda: servers.now == notices.PARALLEL_OF_USER)
+    assert Outcome.ACKNOWLEDGED is await asyncio.wait_for(told.tell(ALICE), 1.5)
+    stuck.set()
+    for future in telling:
+        future.cancel()

@@ -360,12 +360,24 @@ async def test_what_spawners_share_stays_as_it_is(boot, make):
 
 async def test_an_administrators_variable_does_not_replace_ours(boot, make):
     """``c.Spawner.environment`` and a subclass's ``get_env`` come before."""
-    sections = {"environment": {"TTL_AGENT": "off", "TTL_AGENT_PACK": "x", "B": "2"}}
+    ours = {"TTL_AGENT": "installed", "TTL_AGENT_PACK": "x"}
+    sections = {"environment": {**ours, "B": "2"}}
     spawner = make(Recorder, Recorder=sections)
     boot.prepare(spawner)
     await spawner.start()
     assert boot.packed["TTL_AGENT_PACK"] == spawner.got_env["TTL_AGENT_PACK"]
     assert ("inject", "2") == (spawner.got_env["TTL_AGENT"], spawner.got_env["B"])
+
+
+async def test_one_server_can_be_exempted(boot, make):
+    """By a profile or a hook, for an image that holds no Jupyter Server."""
+    spawner = make(Recorder, Recorder={"environment": {"TTL_AGENT": "off"}})
+    boot.prepare(spawner)
+    before = spawner.cmd
+    await spawner.start()
+    assert before == spawner.cmd
+    assert "off" == spawner.got_env["TTL_AGENT"]
+    assert not {"TTL_AGENT_PACK", "TTL_AGENT_STAGE"} & set(spawner.got_env)
 
 
 async def test_a_command_that_is_a_line_gets_the_prefix_quoted(boot, make):

@@ -8,16 +8,20 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from .. import __version__
 from . import cleanup, handlers, proxied
 from .heartbeats import Heartbeats
-from .identity import Identity
+from .identity import Identity, key_of
 from .pages import Pages
 from .relay import Relay
 from .sessions import Key, Sessions
 from .watch import Watch
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 
 class AgentError(Exception):
@@ -59,14 +63,13 @@ def _install(serverapp: Any, provider: Any) -> None:
     sessions = Sessions(time.monotonic)
     relay = Relay(hub_auth, __version__)
 
-    def forget(key: Key) -> None:
-        forget_authorisation(hub_auth, key)
-
-    watch = Watch(sessions, relay, forget, log)
+    forget = partial(forget_authorisation, hub_auth)
+    remember = partial(remember_authorisation, hub_auth)
+    watch = Watch(sessions, relay, forget, remember, log)
     heartbeats = Heartbeats(relay, watch)
     pages = Pages(serverapp, hub_auth, watch)
     identity = Identity(provider, watch, heartbeats, pages)
-    provider.get_user = identity.get_user
+    identity.install(provider)
     web_app.add_handlers(".*$", handlers.routes(pages, watch, heartbeats, __version__))
     web_app.add_transform(proxied.transform(pages))
 
@@ -81,6 +84,14 @@ def forget_authorisation(hub_auth: Any, key: Key) -> None:
     """Make JupyterHub ask the hub anew about a session's tokens."""
     cache = hub_auth.cache
     for name, model in list(cache.values.items()):
-        if isinstance(model, dict) and model.get("session_id") == key.session_id:
+        if key_of(model) == key:
             cache.values.pop(name, None)
             cache.timestamps.pop(name, None)
+
+
+def remember_authorisation(hub_auth: Any, keys: Collection[Key]) -> None:
+    """Let JupyterHub rely on the hub's last answers about sessions a while longer."""
+    cache, now = hub_auth.cache, time.monotonic()
+    for name, model in list(cache.values.items()):
+        if name in cache.timestamps and key_of(model) in keys:
+            cache.timestamps[name] = now

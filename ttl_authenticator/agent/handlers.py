@@ -51,19 +51,20 @@ class SessionHandler(APIHandler):
         self.login_url = login_url
 
     def check_xsrf_cookie(self) -> None:
-        """Check as JupyterHub does, except where nothing is changed.
+        """Check as JupyterHub does, but tell an ended session in any case.
 
-        An ended session is told in any case. So is what is left of a live one, to
-        its own origin: after a new sign-in in another tab a page has an old token, and
-        gets the new one with the answer. JupyterHub checks a first time before it
-        believes a cookie, then once more.
+        JupyterHub checks a first time before it believes a cookie, then once more. A
+        refusal brings the right token in a cookie, as a page's is an old one after a
+        new sign-in in another tab: the page tries again.
         """
-        same_origin = self.request.headers.get("Sec-Fetch-Site") == "same-origin"
-        if self.request.method == "GET" and same_origin:
-            return
         identified = "_jupyter_current_user" in vars(self)
-        if not identified or self._why_ended() is None:
+        if identified and self._why_ended() is not None:
+            return
+        try:
             super().check_xsrf_cookie()
+        except web.HTTPError:
+            self._refresh_xsrf_cookie()
+            raise
 
     def _refresh_xsrf_cookie(self) -> None:
         token = self.xsrf_token
@@ -78,8 +79,6 @@ class SessionHandler(APIHandler):
         now = self.watch.sessions.clock()
         if session is not None and session.asked_at < now - FRESH:
             await self.watch.asked()
-        if session is not None:
-            self._refresh_xsrf_cookie()
         self._answer(session)
 
     @open_to_all

@@ -84,6 +84,7 @@ class Heartbeats:
                 await self._send(session, session.token)
                 wait, retry = self._wait(session), FIRST_RETRY
             except HubError:
+                self.watch.look_again()
                 wait, retry = retry, min(retry * 2, LAST_RETRY)
 
     async def _send(self, session: AgentSession, token: str) -> None:

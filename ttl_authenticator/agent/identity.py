@@ -9,9 +9,13 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
+from jupyter_server.base.handlers import JupyterHandler
+from jupyterhub.services.auth import HubAuth
 from tornado import web
+from tornado.websocket import WebSocketHandler
 
 from ..core.navigation import is_navigation
+from . import proxied
 from .sessions import AgentSession, Key
 
 if TYPE_CHECKING:
@@ -39,6 +43,29 @@ class Identity:
         self.pages = pages
         self._stock = provider.get_user
 
+    def install(self, provider: Any) -> None:
+        """Take the place of JupyterHub's own check of requests.
+
+        Extensions may authenticate by a ``HubAuth`` of their own, past the identity
+        provider: so each of these looks as well whether a session has ended.
+        """
+        provider.get_user = self.get_user
+        stock = HubAuth._get_user
+
+        async def _get_user(hub_auth: Any, handler: Any) -> Any:
+            model = await stock(hub_auth, handler)
+            key = key_of(model)
+            # those of Jupyter Server come to get_user with it
+            if key is None or isinstance(handler, JupyterHandler):
+                return model
+            if self.watch.sessions.why_ended(key) is not None:
+                handler._cached_hub_user = None
+                return None
+            self.watch.sessions.get(key).handlers.add(handler)
+            return model
+
+        HubAuth._get_user = _get_user
+
     async def get_user(self, handler: Any) -> Any:
         """Return who makes a request, ``None`` also if the session has ended.
 
@@ -49,7 +76,7 @@ class Identity:
         if inspect.isawaitable(user):
             # what comes back may be older than the end of the session
             user = await user
-        key = _key(user)
+        key = key_of(getattr(user, "hub_user", None))
         if key is None or await self._admit(handler, key):
             return user
         handler.ttl_refused = self.watch.sessions.why_ended(key)
@@ -105,13 +132,25 @@ class Identity:
 
     def _watch_proxied(self, handler: Any, session: AgentSession) -> None:
         request = handler.request
-        prefixes = self.watch.activity_paths
-        if not any(self.pages.is_below(request.path, prefix) for prefix in prefixes):
+        if request.headers.get("Sec-Fetch-Dest") in proxied.FRAMES and isinstance(
+            handler, WebSocketHandler
+        ):
+            # so that the page can carry the timer
+            request.headers["Accept-Encoding"] = "identity"
+        if not self._is_input(request.path):
             return
         if request.headers.get("Upgrade", "").lower() == "websocket":
             self._watch_messages(handler, session)
         elif request.method not in ("GET", "HEAD", "OPTIONS"):
             self.heartbeats.note(session, self.heartbeats.clock())
+
+    def _is_input(self, path: str) -> bool:
+        """Tell whether what a page sends to an address counts as a human's input."""
+        for prefix in self.watch.activity_paths:
+            if self.pages.is_below(path, prefix):
+                # where its pages carry the timer, that knows better
+                return prefix not in self.pages.carried
+        return False
 
     def _watch_messages(self, handler: Any, session: AgentSession) -> None:
         stock = getattr(handler, "on_message", None)
@@ -119,14 +158,16 @@ class Identity:
             return
 
         def on_message(message: Any) -> Any:
-            self.heartbeats.note(session, self.heartbeats.clock())
+            if self._is_input(handler.request.path):
+                self.heartbeats.note(session, self.heartbeats.clock())
             return stock(message)
 
         handler.on_message = on_message
 
 
-def _key(user: Any) -> Key | None:
-    """Return the session of a user model; personal tokens belong to none."""
-    model = getattr(user, "hub_user", None) or {}
+def key_of(model: Any) -> Key | None:
+    """Return the session of the hub's user model; personal tokens belong to none."""
+    if not isinstance(model, dict):
+        return None
     session_id, name = model.get("session_id"), model.get("name")
     return Key(name, session_id) if session_id and name else None

@@ -99,6 +99,8 @@ class Pages:
             }
         )
         self.environment = Environment(loader=self.loader, autoescape=True)
+        self.carried: set[str] = set()
+        """Prefixes of ``activity_paths`` below which a page has carried the timer."""
         self._installed = False
 
     def hub_url(self, path: str) -> str:
@@ -109,6 +111,11 @@ class Pages:
         """Tell whether a request's path lies below a prefix of this server."""
         top = url_path_join(self.base_url, prefix.strip("/"))
         return path == top or path.startswith(top + "/")
+
+    def carry(self, path: str) -> None:
+        """Note that a proxied page carries the timer."""
+        prefixes = self.watch.activity_paths
+        self.carried.update(p for p in prefixes if self.is_below(path, p))
 
     def begin(self, handler: Any, session: AgentSession) -> None:
         """Note whose page a request may be answered with."""

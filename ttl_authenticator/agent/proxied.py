@@ -39,6 +39,8 @@ def transform(pages: Pages) -> type[OutputTransform]:
             page = getattr(self.request, "ttl_page", None)
             if page is not None and is_safe(self.request, status_code, headers):
                 chunk = inject(pages, page, headers, chunk, finishing)
+                if _MARK in chunk:
+                    pages.carry(self.request.path)
             return status_code, headers, chunk
 
     return InjectIntoProxied

@@ -12,7 +12,11 @@ from collections import OrderedDict
 from typing import Any, Callable, Iterator, NamedTuple
 
 MOST_TOMBSTONES = 1000
-"""Ended sessions that are remembered: a late answer about one is seconds old."""
+TOMBSTONE = 3600.0
+"""Ended sessions that are remembered, and seconds for which they are.
+
+A late answer about one is seconds old, or what JupyterHub remembers, minutes.
+"""
 
 
 class Key(NamedTuple):
@@ -140,7 +144,7 @@ class Sessions:
     def __init__(self, clock: Callable[[], float]) -> None:
         self.clock = clock
         self._sessions: dict[Key, AgentSession] = {}
-        self._ended: OrderedDict[Key, str] = OrderedDict()
+        self._ended: OrderedDict[Key, tuple[str, float]] = OrderedDict()
 
     def __iter__(self) -> Iterator[AgentSession]:
         return iter(list(self._sessions.values()))
@@ -150,12 +154,13 @@ class Sessions:
 
     def why_ended(self, key: Key) -> str | None:
         """Return the reason of a session's end, ``None`` if it hasn't ended."""
-        return self._ended.get(key)
+        reason, ended_at = self._ended.get(key, (None, 0.0))
+        return reason if self.clock() - ended_at < TOMBSTONE else None
 
     def why_session_id_ended(self, session_id: str) -> str | None:
         """Return why a browser's session ended, whoever its user was."""
-        reasons = [r for key, r in self._ended.items() if key.session_id == session_id]
-        return reasons[-1] if reasons else None
+        keys = [key for key in self._ended if key.session_id == session_id]
+        return self.why_ended(keys[-1]) if keys else None
 
     def get(self, key: Key) -> AgentSession:
         """Return a session that hasn't ended, a new one if it isn't in the books."""
@@ -168,7 +173,7 @@ class Sessions:
     def end(self, session: AgentSession, reason: str) -> None:
         """Drop a session for good: an answer on its way can't bring it back."""
         self._sessions.pop(session.key, None)
-        self._ended[session.key] = reason
+        self._ended[session.key] = reason, self.clock()
         while len(self._ended) > MOST_TOMBSTONES:
             self._ended.popitem(last=False)
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import math
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Any
 
 from . import sockets
 from .relay import HubError, Relay
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
     from .sessions import AgentSession, Key, Sessions
 
 SHORTEST = 1.0
@@ -49,6 +51,7 @@ class Watch:
         sessions: the books.
         relay: the way to the hub.
         forget: drops what JupyterHub remembers of a session's authorisation.
+        remember: keeps it for live sessions, while the hub can't be asked anew.
         log: a logger.
     """
 
@@ -57,11 +60,13 @@ class Watch:
         sessions: Sessions,
         relay: Relay,
         forget: Callable[[Key], None],
+        remember: Callable[[Collection[Key]], None],
         log: Any,
     ) -> None:
         self.sessions = sessions
         self.relay = relay
         self.forget = forget
+        self.remember = remember
         self.log = log
         self.messages: dict[str, str] = {}
         self.activity_paths: list[str] = []
@@ -162,6 +167,7 @@ class Watch:
     def _failed(self) -> None:
         self._failures += 1
         self._lapse(0.0)
+        self.remember({s.key for s in self.sessions if s.known and not s.lapsed})
 
     def _take(
         self, sessions: list[AgentSession], answer: dict[str, Any], asked_at: float
@@ -219,7 +225,7 @@ class Watch:
         for session in self.sessions:
             if session.deadline <= past and not session.lapsed:
                 self.log.warning(
-                    "Session of %s is past its deadline and the hub doesn't answer",
+                    "Session of %s is past its deadline, and the hub has not moved it",
                     session.key.user,
                 )
                 session.lapsed = True

@@ -1,7 +1,8 @@
 """``/hub/api/ttl/agent``: where the agents of users' servers ask about sessions.
 
 Runs in the hub. An agent shows the token of its own server, so it can ask also when
-the tokens of a session are gone; it names a session by its user and the session id in
+the tokens of a session are gone. Any token of a user that belongs to no session will
+do, as the token opens nothing: a session is named by its user and the session id in
 the user's model, which only its browser and the servers that it visited know.
 """
 

@@ -56,8 +56,11 @@ class Agents:
 
     def heard(self, server: Server, version: str) -> None:
         """Note that a server's agent was in contact."""
-        if server not in self._agents:
-            self.log.debug("A server of user %d has an agent", server.user_id)
+        known = self._agents.get(server)
+        if known is None or known.version != version[:32]:
+            self.log.info(
+                "The server %r of user %d has an agent (%.32r)", *server[::-1], version
+            )
         self._agents[server] = Agent(version[:32], self.clock())
         self._warned.discard(server)
 

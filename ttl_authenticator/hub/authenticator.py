@@ -88,15 +88,16 @@ class TTLAuthenticator(Authenticator):
         and closes websockets when a session ends. "inject": it is sent along with
         each spawn, and nothing is installed in users' images. "installed": the images
         have this package. "off": none; work in a server is no activity, and its open
-        websockets outlive the session.""",
+        websockets outlive the session. One server is exempted by TTL_AGENT=off in its
+        spawner's environment, set by a profile or pre_spawn_hook.""",
     ).tag(config=True)
 
     agent_python = Unicode(
         "python3",
         help="""The Python that unpacks the agent when a server starts.
 
-        A name or path in the users' images, 3.8 or newer; it need not be the one that
-        the server runs in.""",
+        A name or path in the users' images, 3.6 or newer; it need not be the one that
+        the server runs in, which has to be 3.8 or newer.""",
     ).tag(config=True)
 
     agent_form = Enum(

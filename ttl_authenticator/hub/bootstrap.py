@@ -12,15 +12,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from . import pack, spawner_forms
-from .spawner_forms import Prefix, Spawn
+from .spawner_forms import MODE, Prefix, Spawn
 
 if TYPE_CHECKING:
     import logging
 
 MODES = ("inject", "installed", "off")
 
-MODE, STAGE, PACK = "TTL_AGENT", "TTL_AGENT_STAGE", "TTL_AGENT_PACK"
-"""Variables of a server; the last two are gone when it runs."""
+STAGE, PACK = "TTL_AGENT_STAGE", "TTL_AGENT_PACK"
+"""Variables of a server that are gone when it runs."""
 
 MAX_STRING = 131_071
 """Bytes of ``NAME=value`` that Linux passes to a process (``MAX_ARG_STRLEN`` - 1)."""

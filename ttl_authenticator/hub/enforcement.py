@@ -14,14 +14,16 @@ from typing import TYPE_CHECKING, Any
 from jupyterhub import orm
 from sqlalchemy.exc import SQLAlchemyError, StatementError
 
+from ..core.session import Reason
 from .agents import Server
 from .metrics import ENDED_SESSIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
+    from asyncio import Future
+    from collections.abc import Callable, Coroutine, Iterable, Iterator
 
     from ..core.registry import SessionRegistry
-    from ..core.session import Reason, Session
+    from ..core.session import Session
     from .journal import Journal
     from .notices import Notices
 
@@ -175,13 +177,14 @@ class Enforcement:
 
     async def _carry_out(self, session: Session) -> None:
         await self.recorded(session)
-        telling = self._tell(self._serving(session))
+        servers = self._serving(session)
+        telling = self._tell(servers, session)
         delay = FIRST_RETRY
         while not await self._attempt_in_turn(session):
             await asyncio.sleep(delay)
             delay = min(delay * 2, LAST_RETRY)
-        telling += self._tell(self._serving(session))
-        await asyncio.gather(*telling)
+        telling += self._tell(self._serving(session) - servers, session)
+        await asyncio.gather(*telling, return_exceptions=True)
         # written with the next batch: to do it all again would do no harm
         self.registry.finish(session)
 
@@ -195,8 +198,12 @@ class Enforcement:
     def _serving(self, session: Session) -> set[Server]:
         return self.notices.agents.take_serving(session) if self.notices else set()
 
-    def _tell(self, servers: Iterable[Server]) -> list[Awaitable[Any]]:
-        return [self.notices.tell(server) for server in servers] if self.notices else []
+    def _tell(self, servers: Iterable[Server], session: Session) -> list[Future[Any]]:
+        if self.notices is None:
+            return []
+        # one that was replaced goes on as another, with its tokens
+        replaced = session.ended is not None and session.ended.reason is Reason.REPLACED
+        return [self.notices.tell(server, ended=not replaced) for server in servers]
 
     def _attempt(self, session: Session) -> bool:
         steps: tuple[Callable[[Session], None], ...] = (

@@ -5,6 +5,7 @@ Runs in the hub. JupyterHub 6 has one of its own; before that it set up tornado'
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import tornado.httpclient
@@ -17,6 +18,9 @@ except ImportError:  # before JupyterHub 6
 
 TIMEOUT = 2.0
 """Seconds for a notice: the other side is a server that its user controls."""
+
+MAX_CLIENTS = 20
+"""Connections at a time."""
 
 LARGEST_ANSWER = 1024
 """Bytes that are read of an answer."""
@@ -58,6 +62,14 @@ async def _post_by_aiohttp(url: str) -> tuple[int, bytes]:
         return response.status, body
 
 
+@functools.cache
+def _tornado_client() -> Any:
+    # of our own: the hub's calls of its proxy must not wait for users' servers
+    return tornado.httpclient.AsyncHTTPClient(
+        force_instance=True, max_clients=MAX_CLIENTS
+    )
+
+
 async def _post_by_tornado(url: str) -> tuple[int, bytes]:
     read = bytearray()
 
@@ -73,6 +85,5 @@ async def _post_by_tornado(url: str) -> tuple[int, bytes]:
         request_timeout=TIMEOUT,
         streaming_callback=keep,
     )
-    client = tornado.httpclient.AsyncHTTPClient()
-    response = await client.fetch(request, raise_error=False)
+    response = await _tornado_client().fetch(request, raise_error=False)
     return response.code, bytes(read)

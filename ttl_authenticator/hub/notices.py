@@ -29,7 +29,8 @@ PATIENCE = 10.0
 """Seconds after which a server that doesn't acknowledge is treated as unmonitored."""
 
 PARALLEL = 20
-"""Notices under way at a time."""
+PARALLEL_OF_USER = 2
+"""Notices under way at a time: one user's hung servers must not delay the others'."""
 
 PATH = "ttl/look-again"
 """The agent's address below its server's."""
@@ -51,7 +52,7 @@ class Notices:
         find: returns the spawner of a server, ``None`` if there is none.
         agents: the record of who has an agent.
         unmonitored: called with the spawner of a server without an agent, or whose
-            agent doesn't acknowledge, when a session of it has ended.
+            agent doesn't acknowledge, when a session on it has ended.
         log: a logger.
     """
 
@@ -67,17 +68,26 @@ class Notices:
         self.unmonitored = unmonitored
         self.log = log
         self._parallel = asyncio.Semaphore(PARALLEL)
+        self._of_user: dict[int, asyncio.Semaphore] = {}
         self._waiting: dict[Server, list[asyncio.Future[Outcome]]] = {}
+        self._ended: set[Server] = set()
         self._wake: dict[Server, asyncio.Event] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def tell(self, server: Server) -> asyncio.Future[Outcome]:
+    def tell(self, server: Server, ended: bool = False) -> asyncio.Future[Outcome]:
         """Tell a server to look again.
+
+        Args:
+            server: which.
+            ended: a session on it has ended and none took its place: then somebody
+                may still be connected to a server that nobody watches.
 
         Returns:
             A future of what came of it; never :attr:`Outcome.FAILED`, as that is
             tried again.
         """
+        if ended:
+            self._ended.add(server)
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         waiting = self._waiting.get(server)
         if waiting is not None:
@@ -106,6 +116,7 @@ class Notices:
             for future in self._waiting.pop(server):
                 future.cancel()
             del self._wake[server]
+            self._ended.discard(server)
 
     async def _until_settled(self, server: Server) -> Outcome:
         loop = asyncio.get_running_loop()
@@ -125,7 +136,10 @@ class Notices:
         return outcome
 
     async def _attempt(self, server: Server) -> Outcome:
-        async with self._parallel:
+        of_user = self._of_user.setdefault(
+            server.user_id, asyncio.Semaphore(PARALLEL_OF_USER)
+        )
+        async with of_user, self._parallel:
             try:
                 spawner = self.find(server)
                 if spawner is None or spawner.server is None:
@@ -150,15 +164,12 @@ class Notices:
                 return
             name = spawner._log_name
             self.agents.warn(server, name, problem)
-            await self.unmonitored(spawner)
+            if server in self._ended:
+                self._ended.discard(server)
+                await self.unmonitored(spawner)
         except Exception:
             # stopping a server is JupyterHub's work and may fail in many ways
             self.log.exception("Can't stop the server %s", name)
-
-    def close(self) -> None:
-        """Tell nobody any more."""
-        for task in self._tasks:
-            task.cancel()
 
 
 def _agent_version(body: bytes) -> str | None:

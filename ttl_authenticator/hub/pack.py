@@ -19,7 +19,8 @@ UNPACK = AGENT / "unpack.py"
 """What runs in front of the server; it travels beside the pack, not in it."""
 
 SWITCH = "jupyter_server_config.d/ttl_authenticator.json"
-"""What makes Jupyter Server load the agent."""
+CONFIG = "jupyter_server_config.py"
+"""What makes Jupyter Server load the agent, and stop if that isn't there."""
 
 TEMPLATES = ("ttl/notice.html", "ttl/timer.html")
 """What ``page/injection.py`` includes in a page."""
@@ -52,7 +53,7 @@ def collect() -> dict[str, str]:
         for name in TEMPLATES:
             place = f"ttl_authenticator/templates/{name}"
             sources[place] = files.templates() / name
-        sources[SWITCH] = AGENT / SWITCH
+        sources |= {name: AGENT / name for name in (SWITCH, CONFIG)}
         return {
             name: file.read_bytes().decode("utf-8") for name, file in sources.items()
         }
@@ -64,7 +65,7 @@ def collect() -> dict[str, str]:
 def _modules() -> list[Path]:
     found = [*AGENT.rglob("*.py"), *(PACKAGE / "page").rglob("*.py")]
     found += [PACKAGE / "__init__.py", *(PACKAGE / "core" / name for name in CORE)]
-    return [file for file in found if file != UNPACK]
+    return [file for file in found if file not in (UNPACK, AGENT / CONFIG)]
 
 
 def encode(texts: dict[str, str]) -> str:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 AUTO, NONE = "auto", "none"
 
+MODE = "TTL_AGENT"
+"""The variable that tells a server whether the hub demands an agent."""
+
 TRAITS = {"cmd": "cmd", "batchspawner": "batchspawner_singleuser_cmd"}
 """The trait that each form puts the command in front of."""
 
@@ -137,9 +140,16 @@ class Spawn:
             getattr(self._spawner, self._trait)
         )
 
+    def _is_exempt(self) -> bool:
+        # said of this server: by a profile, a hook, or where all is no Jupyter Server
+        return bool(self._spawner.environment.get(MODE) == "off")
+
     def get_env(self, *args: Any, **kwargs: Any) -> dict[str, str]:
-        """Return the spawner's environment and ours; ours wins."""
-        environment = {**self._get_env(*args, **kwargs), **self._always}
+        """Return the spawner's environment and ours, unless it is exempted."""
+        environment: dict[str, str] = self._get_env(*args, **kwargs)
+        if self._is_exempt():
+            return environment
+        environment = {**environment, **self._always}
         if self._is_prefixed():
             environment.update(self._packed)
         return environment
@@ -151,7 +161,7 @@ class Spawn:
             What the spawner's own ``start`` returns, be that a coroutine or not.
         """
         with ExitStack() as stack:
-            if self._trait is not None:
+            if self._trait is not None and not self._is_exempt():
                 context = prefixed(self._spawner, self._trait, self._prefix)
                 stack.enter_context(context)
                 stack.callback(self._see)

@@ -136,18 +136,19 @@
    * @returns {Promise<any>} null = no server
    */
   async function request(report) {
+    const sent = xsrf();
     const aborter = new AbortController();
     const timeout = setTimeout(() => aborter.abort(), 5000);
     try {
       const response = await fetch(config.sessionUrl, {
         method: report ? "POST" : "GET",
         body: report || null,
-        headers: { "Content-Type": "application/json", "X-XSRFToken": xsrf() },
+        headers: { "Content-Type": "application/json", "X-XSRFToken": sent },
         cache: "no-store",
         signal: aborter.signal,
       });
-      if (response.status === 403) // an answer brings a new token
-        return report ? request("") : { state: "ended", reason: "logout" };
+      if (response.status === 403) // or a new token came
+        return sent === xsrf() ? { state: "ended", reason: "logout" } : request(report);
       const answer = await response.json();
       return answer.state ? answer : null;
     } catch {
