@@ -10,28 +10,26 @@ from __future__ import annotations
 import asyncio
 import json
 import statistics
-import sys
 import tempfile
 import time
 import tracemalloc
 from datetime import datetime, timezone
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-
-from support.process import HubProcess
+from common import STOCK, nothing_left_running, running_hub
 
 from ttl_authenticator.core.limits import Limits
 from ttl_authenticator.core.registry import SessionRegistry
 from ttl_authenticator.core.session import Session, session_id
 from ttl_authenticator.hub.store import SessionStore
 
+if TYPE_CHECKING:
+    from support.process import HubProcess
+
 ROUNDS = 7
 SECONDS = 2.0
 CONNECTIONS = 4
 MANY = 100_000
-
-STOCK = "c.JupyterHub.authenticator_class = 'dummy'"
 
 
 class Load:
@@ -158,20 +156,14 @@ async def main() -> None:
     """Run everything."""
     with tempfile.TemporaryDirectory() as folder:
         many_sessions(folder)
-    hubs = []
-    with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as two:
-        try:
-            quiet = "c.JupyterHub.log_level = 'ERROR'\n"
-            for where, extra in ((one, ""), (two, STOCK)):
-                hubs.append(await HubProcess(where, quiet + extra).start())
-            plugin, stock = (Load(hub) for hub in hubs)
-            await plugin.sign_in()
-            await stock.sign_in()
-            await compare(plugin, stock)
-        finally:
-            for hub in hubs:
-                await hub.close()
+    quiet = "c.JupyterHub.log_level = 'ERROR'\n"
+    async with running_hub(quiet) as one, running_hub(quiet + STOCK) as two:
+        plugin, stock = Load(one), Load(two)
+        await plugin.sign_in()
+        await stock.sign_in()
+        await compare(plugin, stock)
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    with nothing_left_running():
+        asyncio.run(main())

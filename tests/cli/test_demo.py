@@ -15,7 +15,9 @@ import pytest
 from demo_process import READY, is_running, sign_in, wait_for
 
 from ttl_authenticator import __version__
+from ttl_authenticator.cli.demo_config import DemoSettings, Duration, render
 from ttl_authenticator.cli.processes import descendants
+from ttl_authenticator.cli.proxy import ProxyCommand
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +90,7 @@ class TestRunning:
 
     def test_terminal_tells_when_the_warning_and_the_end_come(self, demo):
         """The text has the moments that the limits lead to, not the defaults."""
-        assert "after 30 s, the end\n    after 45 s" in demo.text
+        assert "The warning comes after 30 s, the end after 45 s:" in demo.text
         assert "after 10 min whatever happens" in demo.text
 
     def test_server_is_jupyterlab(self, demo, browser):
@@ -98,6 +100,32 @@ class TestRunning:
         page = start_server(browser, demo.address, "ann")
 
         assert "jupyter-config-data" in page.text
+
+    def test_server_has_the_agent(self, demo, browser):
+        """JupyterLab takes part: it warns, and its server keeps the same limits."""
+        sign_in(browser, demo.address, "ann")
+
+        page = start_server(browser, demo.address, "ann")
+
+        assert "/user/ann/ttl/timer.js" in page.text
+        session = browser.get(
+            f"{demo.address}user/ann/ttl/session",
+            headers={"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors"},
+        ).json()
+        assert "active" == session["state"]
+        assert 0 < session["idle_remaining"] <= 45
+        assert 15 == session["warning_period"]
+
+    def test_log_has_no_complaint_about_the_agent(self, demo, browser):
+        """Nothing is missing that the agent would need."""
+        sign_in(browser, demo.address, "ann")
+        start_server(browser, demo.address, "ann")
+
+        log = demo.log.read_text()
+
+        assert "Session limits of this hub are kept by ttl-authenticator" in log
+        assert "without our agent" not in log
+        assert "has no agent" not in log
 
     @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="needs Linux")
     def test_listens_on_loopback_only(self, demo):
@@ -114,6 +142,37 @@ class TestRunning:
     def test_its_folder_is_private(self, demo):
         """Cookie secret and database can't be read by other accounts."""
         assert 0o700 == stat.S_IMODE(demo.log.parent.stat().st_mode)
+
+
+@pytest.mark.parametrize(
+    ("running", "unpacking"),
+    [
+        ("/opt/venv-3.12/bin/python", "/opt/venv-3.12/bin/python"),
+        ("/home/ann smith/venv/bin/python", "python3"),
+        ("/home/100%/venv/bin/python", "python3"),
+    ],
+)
+def test_agent_is_unpacked_by_this_python(monkeypatch, tmp_path, running, unpacking):
+    """None on the path is needed, except where ours is no word that the hub takes."""
+    monkeypatch.setattr(sys, "executable", running)
+    limit = Duration.from_text("60s")
+
+    config = render(
+        DemoSettings(
+            folder=tmp_path,
+            ip="127.0.0.1",
+            port=1,
+            hub_port=2,
+            proxy_api_port=3,
+            proxy=ProxyCommand(("proxy",), "5.3.0"),
+            idle=limit,
+            warning=limit,
+            lifetime=limit,
+            as_root=False,
+        )
+    )
+
+    assert f"c.TTLAuthenticator.agent_python = {unpacking!r}\n" in config
 
 
 class TestEnd:

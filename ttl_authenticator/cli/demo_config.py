@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
@@ -109,9 +110,17 @@ def _plugin(settings: DemoSettings) -> dict[str, object]:
         "TTLAuthenticator.idle_timeout": settings.idle.setting,
         "TTLAuthenticator.warning_period": settings.warning.setting,
         "TTLAuthenticator.max_lifetime": settings.lifetime.setting,
+        "TTLAuthenticator.agent_python": _agent_python(),
         # a cookie need not outlive the longest session
         "JupyterHub.cookie_max_age_days": max(1, days),
     }
+
+
+def _agent_python() -> str:
+    """Return the Python that unpacks the agent: there may be none on the path."""
+    # as a setting it has to be one word, also where a shell or systemd reads it
+    plain = shlex.quote(sys.executable) == sys.executable and "%" not in sys.executable
+    return sys.executable if plain else "python3"
 
 
 def _hub(settings: DemoSettings) -> dict[str, object]:

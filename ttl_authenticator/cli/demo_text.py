@@ -25,19 +25,19 @@ and the demo's servers run as you: stop it when you have seen enough.
 A session ends after {idle} without activity, and after {lifetime} whatever happens.
 
 What to try:
-  * Open {address}hub/home
-    and leave mouse and keyboard alone. The warning comes after {warned}, the end
-    after {end}, and the page says why.
-  * Sign in again and move the mouse before the warning, or choose to stay in it:
-    the idle time begins anew.
+  * Sign in: your server starts, with JupyterLab. Run "answer = 6 * 7" in a notebook,
+    open a terminal, type a few more words in the notebook, don't save them, and leave
+    mouse and keyboard alone. The warning comes after {warned}, the end after {end}:
+    your words are saved, terminal and kernel are disconnected, the page says why.
+  * Sign in again: you are where you were, and "answer" is still 42, as server, kernel
+    and what runs in the terminal have gone on.
+  * Move the mouse before the warning, or choose to stay in it: the idle time begins
+    anew, in all tabs. Sign out, and other tabs and their terminals go as well.
   * Sign in with the same name in a second browser, or in a private window: it is
     a session of its own, and each ends by itself.
-  * Start your server, and look for it after the end: it has gone on running.
-  * After the end, open {address}hub/token
+  * {address}hub/home warns as well. After the end, open
+    {address}hub/token
     You are asked to sign in, and then you are on the page that you asked for.
-
-Hub pages only, for now: in JupyterLab there is no warning yet, working there does
-not count as activity, and open terminals and kernels stay connected.
 
 Log: {log}
 Ctrl-C stops everything.
