@@ -12,7 +12,10 @@ from tornado.httputil import HTTPHeaders
 
 from ttl_authenticator.agent import heartbeats as heartbeats_module
 from ttl_authenticator.agent import watch as watch_module
-from ttl_authenticator.agent.extension import forget_authorisation
+from ttl_authenticator.agent.extension import (
+    forget_authorisation,
+    remember_authorisation,
+)
 from ttl_authenticator.agent.heartbeats import Heartbeats
 from ttl_authenticator.agent.identity import Identity
 from ttl_authenticator.agent.relay import HubError
@@ -137,6 +140,7 @@ class FakePages:
 
     def __init__(self):
         self.begun = []
+        self.carried = set()
 
     def begin(self, handler, session):
         self.begun.append((handler, session.known))
@@ -174,6 +178,7 @@ async def agent(provider, relay, clock, monkeypatch):
         Sessions(clock),
         relay,
         lambda key: forget_authorisation(provider.hub_auth, key),
+        lambda keys: remember_authorisation(provider.hub_auth, keys),
         logging.getLogger("agent"),
     )
     beats = Heartbeats(relay, watch)

@@ -2,10 +2,11 @@
 
 import asyncio
 import json
+import re
 import subprocess
 
 import pytest
-from support import images, server
+from support import images
 from support.server import until
 
 from ttl_authenticator import __version__
@@ -35,21 +36,22 @@ async def begin(fresh):
     """End all sessions of earlier tests."""
 
 
-def versions(image):
-    """Return what is installed in an image."""
+def installed(image):
+    """Return the names of what is installed in an image."""
     done = subprocess.run(
         [image.python, "-m", "pip", "list", "--format=json"],
         check=True,
         capture_output=True,
         text=True,
     )
-    return {found["name"].lower(): found["version"] for found in json.loads(done.stdout)}
+    return [found["name"].lower() for found in json.loads(done.stdout)]
 
 
 def test_the_agent_of_this_hub_arrives(hub, image):
-    """Though the image has neither our package nor this hub's versions."""
-    installed = versions(image)
-    assert [] == [name for name in installed if "ttl" in name]
+    """The image has neither our package nor, but the newest, this hub's versions."""
+    names = installed(image)
+    assert "jupyterhub" in names
+    assert [] == [name for name in names if "ttl" in name]
     agent = hub.sessions.agents.get(Server(hub.user("alice").id, ""))
     assert __version__ == agent.version
 
@@ -63,12 +65,15 @@ async def test_every_page_carries_the_timer(hub, opened, image):
     client = await hub.signed_in()
     for path in image.pages:
         page = await opened(client=client, path=path)
-        session = hub.session_of(client)
-        assert f'data-session="{session.reference}"' in page.html
+        reference = hub.session_of(client).reference
+        assert f'data-session="{reference}"' in page.html
         assert 'data-session-url="/user/alice/ttl/session"' in page.html
-        assert page.html.index("<script") == page.html.index("<script", page.html.index("<head")) < page.html.index("ttl/timer.js") 
-        for name in ("timer.js", "workspace.js", "timer.css"):
-            assert 200 == (await page.fetch(f"ttl/{name}")).status_code
+        files = re.findall(r'<script[^>]* src="/user/alice/([^"?]+)', page.html)
+        assert ["ttl/timer.js", "ttl/workspace.js"] == files[:2]
+        # the application's come after it, also those that are inline
+        assert "ttl/timer.js" in page.html.partition("<script")[2].partition(">")[0]
+    for name in ("timer.js", "workspace.js", "timer.css"):
+        assert 200 == (await page.fetch(f"ttl/{name}")).status_code
 
 
 async def test_activity_in_a_page_keeps_the_session_alive(hub, opened):
@@ -78,12 +83,12 @@ async def test_activity_in_a_page_keeps_the_session_alive(hub, opened):
     await hub.advance(40)
     answer = await page.heartbeat()
     assert (200, "active") == (answer.status_code, answer.json()["state"])
-    assert hub.clock() - 2 < session.active_at
-    assert 58 < answer.json()["idle_remaining"] <= 60
+    assert hub.clock() - 5 < session.active_at
+    assert 55 < answer.json()["idle_remaining"] <= 60
 
 
 async def test_an_idle_end_closes_terminal_and_kernel(hub, opened):
-    """With the code that the page's script knows; it's told why, in JSON."""
+    """With a code that the page's script knows, which asks and is told why."""
     page = await opened()
     terminal = await page.terminal()
     channels = await page.channels(await page.kernel())
@@ -107,26 +112,27 @@ async def test_logout_cuts_rest_at_once(hub, opened):
     assert 403 == (await page.fetch("api/contents")).status_code
 
 
-async def test_terminals_inherit_nothing(hub, opened, temporary, tmp_path):
+async def test_terminals_inherit_nothing(opened, temporary, tmp_path):
     """Neither our variables nor our files."""
     page = await opened()
     terminal = await page.terminal()
     seen = tmp_path / "environment"
     await terminal.type(f"env > {seen}.new; mv {seen}.new {seen}\r")
     await until(seen.exists)
-    lines = seen.read_text().splitlines()
-    assert f"TMPDIR={temporary}" in lines
-    ours = [line for line in lines if "ttl" in line.partition("=")[0].lower()]
-    assert [] == ours
-    assert [] == [l for l in lines if "ttl-agent" in l]
+    variables = dict(re.findall(r"^(\w+)=(.*)", seen.read_text(), re.MULTILINE))
+    assert str(temporary) == variables["TMPDIR"]
+    assert [] == [name for name in variables if name.startswith("TTL")]
+    assert [] == [name for name in variables if "ttl-agent" in variables[name]]
     assert [] == list(temporary.glob("ttl-agent-*"))
     await terminal.close()
 
 
-async def test_kernels_cannot_import_the_agent(hub, opened):
-    """What a person runs meets the image as it was."""
+async def test_kernels_cannot_import_the_agent(image, opened):
+    """What a person runs finds the image as it was."""
     page = await opened()
     channels = await page.channels(await page.kernel())
-    await channels.execute("import sys; print('in', sys.prefix); import ttl_authenticator")
+    await channels.execute("import sys; print('in', sys.prefix)")
+    await channels.until(f"in {image.folder}")
+    await channels.execute("import ttl_authenticator")
     await channels.until("ModuleNotFoundError")
     await channels.close()

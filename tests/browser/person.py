@@ -1,5 +1,6 @@
 """Somebody at a browser, whose time is moved together with the hub's."""
 
+import asyncio
 import re
 from urllib.parse import urlsplit
 
@@ -53,5 +54,8 @@ class Person:
         """Let time pass, for the hub and for all tabs."""
         for page in self.context.pages:
             await self.settle(page)
+        if any("/user/" in page.url for page in self.context.pages):
+            # an agent, whose clock isn't moved, passes on what the hub said just now
+            await asyncio.sleep(1.1)
         await self.hub.advance(seconds)
         await self.context.clock.fast_forward(int(seconds * 1000))

@@ -45,8 +45,7 @@ class Image:
     def folder(self):
         """Where its virtual environment is, or will be."""
         parts = [sys.executable, platform.python_version(), *self.requirements]
-        contents = "\n".join(parts)
-        key = hashlib.sha256(contents.encode()).hexdigest()[:12]
+        key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
         return cache_folder() / "images" / f"{self.name}-{key}"
 
     @property
@@ -59,6 +58,7 @@ class Image:
         return {
             # not its scripts: they name the folder in which they were installed
             "cmd": [self.python, "-m", "jupyterhub.singleuser"],
+            # all of it: this replaces the one of the test hub
             "environment": {"JUPYTER_PLATFORM_DIRS": "1", "PATH": path, **environment},
         }
 
@@ -70,6 +70,7 @@ OLDEST = Image(
         "jupyterhub==4.1.0",
         "jupyter_server==2.0.1",
         "jupyterlab==3.6.*",
+        "notebook==6.5.*",
         "ipykernel<7",
         "jinja2==3.0.*",
         "sqlalchemy<2",
@@ -88,7 +89,7 @@ IMAGES = [OLDEST, LAB_4_0, NEWEST]
 
 
 def ensure(image):
-    """Make an image unless it is there; without an index, skip on a laptop."""
+    """Make an image unless it is there; where that fails, skip on a laptop."""
     try:
         if not _is_fresh(image.folder):
             _make(image)
@@ -109,12 +110,14 @@ def _is_fresh(folder):
 def _make(image):
     folder = image.folder
     folder.parent.mkdir(parents=True, exist_ok=True)
-    # aside and renamed at last: what has its name is complete
+    # made aside and renamed at last: what has its name is complete
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".new-") as aside:
         made, old = Path(aside) / "made", Path(aside) / "old"
         _run(sys.executable, "-m", "virtualenv", "--quiet", made)
-        pip = made / "bin" / "python", "-m", "pip", "install", "--quiet"
-        _run(*pip, "--disable-pip-version-check", *image.requirements)
+        pip = made / "bin" / "python", "-m", "pip", "install"
+        # half of pip's time would be the compiling of what is never imported
+        options = "--quiet", "--no-compile", "--disable-pip-version-check"
+        _run(*pip, *options, *image.requirements)
         made.touch()
         with suppress(FileNotFoundError):
             folder.rename(old)
