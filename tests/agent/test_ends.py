@@ -119,7 +119,7 @@ async def test_what_a_proxied_app_streams_is_cut(hub, opened):
             stream = page.client.http.stream("GET", address, headers=headers)
             async with stream as answer:
                 async for line in answer.aiter_lines():
-                    received.append(line)
+                    received.append(line)  # noqa: PERF401 - read while it grows
 
         reading = asyncio.ensure_future(read())
         await until(lambda: "data: 3" in received)
