@@ -70,7 +70,9 @@ class SessionHandler(APIHandler):
         token = self.xsrf_token
         text = token.decode() if isinstance(token, bytes) else token
         if self.get_cookie("_xsrf") != text:
-            self.set_cookie("_xsrf", text, path=self.settings["base_url"])
+            options = dict(self.settings.get("xsrf_cookie_kwargs", {}))
+            options.setdefault("path", self.settings["base_url"])
+            self.set_cookie("_xsrf", text, **options)
 
     @open_to_all
     async def get(self) -> None:
