@@ -4,6 +4,7 @@ import asyncio
 import logging
 
 import pytest
+import support.agent
 from support.server import until
 
 from ttl_authenticator.agent import heartbeats as module
@@ -14,15 +15,7 @@ from ttl_authenticator.agent.watch import Watch
 
 KEY = Key("alice", "a" * 32)
 
-MODEL = {
-    "state": "active",
-    "user": "alice",
-    "session": "reference",
-    "idle_remaining": 60.0,
-    "lifetime_remaining": 600.0,
-    "warning_period": 30.0,
-    "heartbeat_interval": 10.0,
-}
+MODEL = {k: v for k, v in support.agent.MODEL.items() if k != "idle_timeout"}
 
 
 class Clock:

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 from jupyterhub.services.auth import _ExpiringDict
+from support.agent import MODEL
 from support.server import until
 from tornado import web
 from tornado.httputil import HTTPHeaders
@@ -24,17 +25,6 @@ from ttl_authenticator.agent.watch import Watch
 
 KEY = Key("alice", "a" * 32)
 OTHER = KEY._replace(session_id="b" * 32)
-
-MODEL = {
-    "state": "active",
-    "user": "alice",
-    "session": "reference",
-    "idle_remaining": 60.0,
-    "lifetime_remaining": 600.0,
-    "warning_period": 30.0,
-    "heartbeat_interval": 10.0,
-    "idle_timeout": 60.0,
-}
 
 
 class FakeRelay:

@@ -3,22 +3,14 @@
 import math
 
 import pytest
+import support.agent
 
 from ttl_authenticator.agent import sessions
 from ttl_authenticator.agent.sessions import AgentSession, Key, Sessions
 
 KEY = Key("alice", "a" * 32)
 
-MODEL = {
-    "state": "active",
-    "user": "alice",
-    "session": "reference",
-    "idle_remaining": 50.0,
-    "lifetime_remaining": 600.0,
-    "warning_period": 30.0,
-    "heartbeat_interval": 10.0,
-    "idle_timeout": 60.0,
-}
+MODEL = {**support.agent.MODEL, "idle_remaining": 50.0}
 
 
 def told(asked_at=1000.0, session=None, **changes):

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 from jupyterhub.services.auth import _ExpiringDict
+from support.agent import MODEL
 from support.server import until
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
@@ -23,17 +24,6 @@ from ttl_authenticator.agent.sessions import Key, Sessions
 from ttl_authenticator.agent.watch import Watch
 
 ALICE, OTHER = Key("alice", "a" * 32), Key("alice", "b" * 32)
-
-MODEL = {
-    "state": "active",
-    "user": "alice",
-    "session": "reference",
-    "idle_remaining": 60.0,
-    "lifetime_remaining": 600.0,
-    "warning_period": 30.0,
-    "heartbeat_interval": 10.0,
-    "idle_timeout": 60.0,
-}
 
 
 def ended(reason="idle"):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
+from person import Person
+from support import server
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -49,3 +51,21 @@ async def browser() -> AsyncIterator[Browser]:
             _missing(f"no browser: {error.message.splitlines()[0]}")
         yield chromium
         await chromium.close()
+
+
+@pytest_asyncio.fixture(scope="module")
+async def running(shared_hub: Any) -> Any:
+    """Start alice's server, once for a module."""
+    return await server.start(shared_hub, "alice")
+
+
+@pytest_asyncio.fixture
+async def person(hub: Any, running: Any, browser: Browser) -> AsyncIterator[Person]:
+    """Return alice, who has a server, signed in with a fresh browser."""
+    await hub.advance(61)
+    context = await browser.new_context()
+    await context.clock.install()
+    person = Person(hub, context)
+    await person.sign_in("alice")
+    yield person
+    await context.close()

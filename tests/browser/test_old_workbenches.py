@@ -8,9 +8,8 @@ import json
 import os
 
 import pytest
-from person import Person
 from playwright.async_api import expect
-from support import images, server
+from support import images
 from workbench import CLASSIC, LAB, NOTEBOOK, App, home, left_for, notebook, saved
 
 LAB_3_6 = App("lab3", LAB.path, ".jp-Notebook .CodeMirror", LAB.ready, LAB.dialogs)
@@ -53,24 +52,6 @@ async def shared_hub(hubs, image):
     return await hubs(
         Spawner=image.spawner(), TTLAuthenticator={"heartbeat_interval": 0.1}
     )
-
-
-@pytest.fixture(scope="module")
-async def running(shared_hub):
-    """Start alice's server, once for an image."""
-    return await server.start(shared_hub, "alice")
-
-
-@pytest.fixture
-async def person(hub, running, browser):
-    """Return alice with a fresh browser, signed in."""
-    await hub.advance(61)
-    context = await browser.new_context()
-    await context.clock.install()
-    person = Person(hub, context)
-    await person.sign_in("alice")
-    yield person
-    await context.close()
 
 
 async def test_an_idle_end_saves_what_was_edited_and_leaves(person, app):

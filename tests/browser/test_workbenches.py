@@ -8,9 +8,8 @@ import json
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
-from person import Person
 from playwright.async_api import expect
-from support import proxied_app, server
+from support import proxied_app
 from support.server import until
 from workbench import APPS, LAB, home, left_for, notebook, saved
 
@@ -19,24 +18,6 @@ from workbench import APPS, LAB, home, left_for, notebook, saved
 async def shared_hub(hubs):
     """Return a hub to which agents report often: they don't share its clock."""
     return await hubs(TTLAuthenticator={"heartbeat_interval": 0.1})
-
-
-@pytest.fixture(scope="module")
-async def running(shared_hub):
-    """Start alice's server, once for all."""
-    return await server.start(shared_hub, "alice")
-
-
-@pytest.fixture
-async def person(hub, running, browser):
-    """Return alice with a fresh browser, signed in."""
-    await hub.advance(61)
-    context = await browser.new_context()
-    await context.clock.install()
-    person = Person(hub, context)
-    await person.sign_in("alice")
-    yield person
-    await context.close()
 
 
 def session(hub):

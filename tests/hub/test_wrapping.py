@@ -728,7 +728,8 @@ def test_wrapping_a_combined_class_is_refused():
         42,
         DummyAuthenticator(config=Config()),
     ],
-    ids=repr,
+    # an address in memory is no name for a test
+    ids=lambda wrapped: repr(wrapped).partition(" object at")[0],
 )
 def test_what_is_no_authenticator_is_refused(wrapped):
     """One clear error; it lists what is installed."""
