@@ -58,3 +58,29 @@ async def hub_process(tmp_path):
     yield make
     for process in made:
         await process.close()
+
+
+LONGEST = (
+    "test_workbenches",
+    "test_old_workbenches",
+    "test_images",
+    "test_jupyterhub_suite",
+    "test_kinds",
+    "test_demo",
+    "test_timer",
+    "test_restart",
+    "test_outage",
+    "test_hub_pages",
+    "test_workspace",
+)
+"""Modules that take a minute or so."""
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the longest modules: processes that share the work end together."""
+
+    def place(item):
+        name = item.module.__name__.rpartition(".")[2]
+        return LONGEST.index(name) if name in LONGEST else len(LONGEST)
+
+    items.sort(key=place)

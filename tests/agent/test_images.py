@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import re
 import subprocess
 
@@ -43,6 +44,8 @@ def installed(image):
         check=True,
         capture_output=True,
         text=True,
+        # a PIP_QUIET around the tests would leave nothing to read
+        env={k: v for k, v in os.environ.items() if not k.startswith("PIP_")},
     )
     return [found["name"].lower() for found in json.loads(done.stdout)]
 

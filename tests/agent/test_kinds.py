@@ -6,7 +6,7 @@ import sys
 
 import pytest
 from support import server
-from support.hub import free_port
+from support.ports import free_port
 from support.server import Page
 
 from ttl_authenticator.hub.agents import Server
@@ -65,7 +65,9 @@ async def test_a_respawned_server_has_an_agent_again(hubs):
 async def without_agent(hubs, request):
     """Return a hub whose servers get no agent, with one that runs."""
     settings = {"agent_form": "none", "unmonitored_servers": request.param}
-    hub = await hubs(TTLAuthenticator=settings)
+    # where the tests' own environment has the agent installed, it stands down
+    environment = {"TTL_AGENT": "off", "JUPYTER_PLATFORM_DIRS": "1"}
+    hub = await hubs(TTLAuthenticator=settings, Spawner={"environment": environment})
     await server.start(hub, "alice")
     return hub, request.param
 
@@ -183,24 +185,22 @@ async def test_an_extension_with_an_authentication_of_its_own(hubs, tmp_path):
     assert 302 == (await page.client.go("/user/alice/own")).status_code
 
 
-def env_without(*names):
-    """Return a command that drops variables, as a start script of an image may."""
-    drop = [word for name in names for word in ("-u", name)]
-    return ["env", *drop, sys.executable, "-m", "jupyterhub.singleuser"]
+def behind_env(*words):
+    """Return a command that starts the server by ``env``, as an image's script may."""
+    return ["env", *words, sys.executable, "-m", "jupyterhub.singleuser"]
 
 
 async def test_an_image_that_drops_the_path_of_python(hubs):
     """The agent comes all the same."""
-    hub = await hubs(Spawner={"cmd": env_without("PYTHONPATH")})
+    hub = await hubs(Spawner={"cmd": behind_env("-u", "PYTHONPATH")})
     await server.start(hub, "alice")
     page = await Page.open(await hub.signed_in("alice"))
     assert (4401, "logout") == await cut_by_logout(page)
 
 
-async def test_an_image_that_drops_all_ways_to_the_agent_is_noticed(hubs):
+async def test_an_image_that_turns_the_agent_off_is_noticed(hubs):
     """The hub says so when somebody comes to that server."""
-    drop = env_without("PYTHONPATH", "JUPYTER_CONFIG_PATH")
-    hub = await hubs(Spawner={"cmd": drop})
+    hub = await hubs(Spawner={"cmd": behind_env("TTL_AGENT=off")})
     await server.start(hub, "alice")
     page = await Page.open(await hub.signed_in("alice"))
     assert "ttl/timer.js" not in page.html

@@ -6,7 +6,7 @@ import signal
 import sys
 
 import pytest
-from support.hub import free_port
+from support.ports import free_port
 from support.server import Page, until
 
 from ttl_authenticator.cli.proxy import ensure_proxy

@@ -5,7 +5,7 @@ import re
 import pytest
 from person import Person
 from playwright.async_api import expect
-from support.hub import free_port
+from support.ports import free_port
 from workbench import LAB, home, left_for, notebook, saved
 
 # agents don't share the hub's clock

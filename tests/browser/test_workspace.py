@@ -612,11 +612,13 @@ async def touch(person: Person, frame: Frame, keys: bool = False) -> None:
     """Click or type in a frame: a human is there."""
     before = len(person.hub.beats)
     await person.leap(500)
-    if keys:
-        await frame.locator("button").focus()
-        await frame.page.keyboard.press("Shift")
-    else:
-        await frame.locator("button").click()
+    # a leap would abort a report that is under way, and repeat it
+    async with frame.page.expect_event("requestfinished"):
+        if keys:
+            await frame.locator("button").focus()
+            await frame.page.keyboard.press("Shift")
+        else:
+            await frame.locator("button").click()
     await person.until(lambda: len(person.hub.beats) > before)
 
 

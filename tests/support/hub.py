@@ -6,7 +6,6 @@ Nothing of it is replaced but its clock, and what would stop the test's process.
 import asyncio
 import logging
 import os
-import socket
 import sys
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from traitlets.config import Config
 
 from support.client import Browsers
 from support.clock import MovableClock
+from support.ports import free_port
 from ttl_authenticator import TTLAuthenticator
 from ttl_authenticator.cli.proxy import ensure_proxy
 
@@ -63,13 +63,6 @@ class Records(logging.Handler):
     @property
     def tracebacks(self):
         return [r for r in self.records if r.exc_info or "Traceback" in r.getMessage()]
-
-
-def free_port():
-    """Return a port of the loopback interface that nobody listens on."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
 
 
 def real_config(folder, **sections):

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 
 from support.client import Browsers
-from support.hub import free_port
+from support.ports import free_port
 from ttl_authenticator.cli.proxy import ensure_proxy
 
 CONFIG = """

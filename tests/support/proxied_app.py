@@ -5,7 +5,6 @@ Run as a program: ``python proxied_app.py PORT [CSP]``.
 
 import asyncio
 import contextlib
-import socket
 import sys
 
 from tornado.iostream import StreamClosedError
@@ -93,9 +92,10 @@ async def main():
 @contextlib.asynccontextmanager
 async def serving(*arguments):
     """Run it in a process of its own; give its port."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port = sock.getsockname()[1]
+    # run as a program, it has no package around it
+    from support.ports import free_port
+
+    port = free_port()
     command = (sys.executable, __file__, str(port), *arguments)
     process = await asyncio.create_subprocess_exec(*command)
     try:
