@@ -82,7 +82,8 @@ async def test_forced_refreshes_stay_forced(hubs, setting, answer):
         authenticator.answer, authenticator.asked = answer, ()
         method = "POST" if setting == "refresh_pre_spawn" else "DELETE"
         status = (await client.fetch(server, method, json={})).status_code
-        seen[how] = authenticator.asked, status
+        # begun, or done at once: that is the machine's doing
+        seen[how] = authenticator.asked, "accepted" if status < 300 else status
         assert HUB_COOKIE in client.cookies
         await hub.stop()
         hub.app = None
@@ -96,7 +97,7 @@ async def test_forced_refreshes_stay_forced(hubs, setting, answer):
 async def started(client, server):
     """Start a server and wait until it is ready."""
     answer = await client.fetch(server, "POST", json={})
-    while answer.status_code == 202:
+    if answer.status_code == 202:
         progress = await client.fetch(f"{server}/progress")
         assert '"ready": true' in progress.text, progress.text
         return 201
