@@ -61,6 +61,22 @@ async def test_a_respawned_server_has_an_agent_again(hubs):
     assert (4401, "logout") == await cut_by_logout(page)
 
 
+async def test_anothers_server_that_is_shared(hubs):
+    """The end of the guest's session is told to the server of the host."""
+    roles = [
+        {"name": "guest", "scopes": ["access:servers!user=alice"], "users": ["bob"]}
+    ]
+    users = {"allowed_users": {"bob"}}
+    hub = await hubs(JupyterHub={"load_roles": roles}, Authenticator=users)
+    await server.start(hub, "alice")
+    own = await Page.open(await hub.signed_in("alice"))
+    guest = await Page.open(await hub.signed_in("bob"))
+    terminal = await own.terminal()
+    assert (4401, "logout") == await cut_by_logout(guest)
+    assert terminal.is_open
+    await terminal.close()
+
+
 @pytest.fixture(params=["expire", "stop"])
 async def without_agent(hubs, request):
     """Return a hub whose servers get no agent, with one that runs."""
