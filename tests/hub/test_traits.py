@@ -11,6 +11,7 @@ from traitlets.config.loader import DeferredConfigString, KVArgParseConfigLoader
 from ttl_authenticator import TTLAuthenticator
 from ttl_authenticator.core.durations import FORMS
 from ttl_authenticator.core.limits import Limits
+from ttl_authenticator.core.policy import Person
 from ttl_authenticator.core.session import Reason
 from ttl_authenticator.hub.messages import DEFAULTS
 from ttl_authenticator.hub.traits import Duration, Texts
@@ -206,58 +207,14 @@ def test_the_word_none_in_a_file_disables_nothing():
 # -- limits -------------------------------------------------------------------
 
 
-@pytest.fixture
-def warned(caplog):
-    """Return the warnings that were logged."""
-    caplog.set_level(logging.DEBUG)
-
-    def lines():
-        records = (r for r in caplog.records if r.levelno >= logging.WARNING)
-        return [r.getMessage() for r in records]
-
-    return lines
+def limits(**values):
+    """Return the limits of somebody for whom nothing special is configured."""
+    return authenticator(**values).policy.limits(Person("alice"))
 
 
-def test_the_documented_defaults(warned):
-    """Half an hour, half a day, two minutes, one minute; nothing to warn about."""
-    expected = Limits(1800.0, 43200.0, 120.0, 60.0)
-    assert expected == authenticator().limits_of(1)
-    assert [] == warned()
-
-
-@pytest.mark.parametrize(
-    ("values", "shortened"),
-    [
-        ({"idle_timeout": "2m"}, 60),
-        ({"idle_timeout": "1m"}, 30),
-        ({"max_lifetime": "90s"}, 45),
-        ({"idle_timeout": None, "max_lifetime": "1m"}, 30),
-        ({"idle_timeout": "10m", "warning_period": "15m"}, 300),
-    ],
-)
-def test_a_warning_that_does_not_fit_is_shortened_and_said(warned, values, shortened):
-    """Half of the shorter limit, and one warning in the log with the numbers."""
-    one = authenticator(**values)
-    assert shortened == one.limits_of(1).warning_period
-    (line,) = warned()
-    assert "c.TTLAuthenticator.warning_period" in line
-    assert f"{shortened:g}s" in line
-    assert f"{one.limits_of(1).shortest:g}s" in line
-
-
-@pytest.mark.parametrize(
-    "values",
-    [
-        {"idle_timeout": "121s"},
-        {"idle_timeout": None, "max_lifetime": None, "warning_period": "10d"},
-        {"idle_timeout": "1m", "warning_period": "59s"},
-    ],
-)
-def test_a_warning_that_fits_is_left_alone(warned, values):
-    """And nothing is logged about it."""
-    one = authenticator(**values)
-    assert one.warning_period == one.limits_of(1).warning_period
-    assert [] == warned()
+def test_the_documented_defaults():
+    """Half an hour, half a day, two minutes, one minute."""
+    assert Limits(1800.0, 43200.0, 120.0, 60.0) == limits()
 
 
 @pytest.mark.parametrize(
@@ -266,8 +223,8 @@ def test_a_warning_that_fits_is_left_alone(warned, values):
 )
 def test_a_heartbeat_is_a_sixth_of_the_idle_timeout_at_most(idle, asked, beat):
     """Shortened to it, so that a few lost ones don't sign anybody out."""
-    one = authenticator(idle_timeout=idle, heartbeat_interval=asked)
-    assert beat == one.limits_of(1).heartbeat_interval
+    one = limits(idle_timeout=idle, heartbeat_interval=asked)
+    assert beat == one.heartbeat_interval
 
 
 def test_a_hub_stops_with_one_line_for_a_wrong_limit(caplog):
@@ -315,10 +272,9 @@ def test_texts_can_be_updated_in_a_file():
     assert DEFAULTS | {"idle": "Bye."} == TTLAuthenticator(config=config).messages
 
 
-def test_no_text_is_a_text_like_any_other():
-    """Empty strings and dicts are what they say."""
+def test_no_texts_are_the_defaults():
+    """An empty dict replaces nothing."""
     assert DEFAULTS == authenticator(messages={}).messages
-    assert "" == authenticator(messages={"idle": ""}).messages["idle"]
 
 
 def test_texts_are_not_shared():

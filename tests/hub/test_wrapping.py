@@ -59,8 +59,16 @@ OURS = {
     "clear_auth_state",
     "db_url",
     "messages",
-    "limits_of",
-    "_fit_limits",
+    "profile",
+    "group_limits",
+    "user_limits",
+    "admin_limits",
+    "group_rule",
+    "limits_hook",
+    "end_hook",
+    "report_only",
+    "_default_idle_timeout",
+    "_default_max_lifetime",
     "_is_over",
 }
 """What we add: at least these names must be free in every authenticator."""

@@ -43,6 +43,23 @@ class DurationError(ValueError):
         self.value = value
 
 
+def write(seconds: float) -> str:
+    """Write a duration as people do.
+
+    Args:
+        seconds: more than zero.
+
+    Returns:
+        A text that :func:`parse` reads, such as ``"1h30m"``; parts of a second, where
+        they can't be written like this, as ``"0.25s"``.
+    """
+    left, parts = seconds, []
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        count, left = divmod(left, size)
+        parts += [f"{count:g}{unit}"] if count else []
+    return "".join(parts + ([f"{left:g}s"] if left or not parts else []))
+
+
 def parse(value: object) -> float:
     """Read a duration.
 

@@ -20,18 +20,32 @@ class Limits:
         max_lifetime: time since its login after which it ends, ``None`` for no limit.
         warning_period: how long before the end a person is warned.
         heartbeat_interval: time between two reports of an active browser.
+        provisional: more is to be learnt about them: a session that they would end
+            waits.
     """
 
     idle_timeout: float | None
     max_lifetime: float | None
     warning_period: float
     heartbeat_interval: float
+    provisional: bool = False
 
     @property
     def shortest(self) -> float | None:
         """Return the shorter of the two limits in seconds, ``None`` without any."""
-        set_limits = (self.idle_timeout, self.max_lifetime)
-        return min((s for s in set_limits if s is not None), default=None)
+        return _shorter(self.idle_timeout, self.max_lifetime)
+
+    def lifted(self) -> Limits:
+        """Return the same without the limits that end sessions."""
+        return replace(self, idle_timeout=None, max_lifetime=None)
+
+    def stricter(self, other: Limits) -> Limits:
+        """Return the same with what another's limits end sooner."""
+        return replace(
+            self,
+            idle_timeout=_shorter(self.idle_timeout, other.idle_timeout),
+            max_lifetime=_shorter(self.max_lifetime, other.max_lifetime),
+        ).fitted()
 
     def fitted(self) -> Limits:
         """Fit the warning and the heartbeat into the limits that they serve.
@@ -47,3 +61,7 @@ class Limits:
         if self.idle_timeout is not None:
             beat = min(beat, self.idle_timeout / HEARTBEATS_PER_IDLE_TIMEOUT)
         return replace(self, warning_period=warning, heartbeat_interval=beat)
+
+
+def _shorter(*limits: float | None) -> float | None:
+    return min((s for s in limits if s is not None), default=None)

@@ -23,6 +23,9 @@ FUTURE_TOLERANCE = 60
 GRACE_HEARTBEATS = 2
 """Heartbeat intervals that an idle end waits for reports after a restart."""
 
+PROVISIONAL_LOOK = 1.0
+"""Seconds between two looks at a session whose limits are not settled yet."""
+
 
 class SessionRegistry:
     """The sessions that this hub knows.
@@ -65,6 +68,10 @@ class SessionRegistry:
         sessions = self._by_user.get(user_id, {}).values()
         return [session for session in sessions if session.ended is None]
 
+    def users(self) -> set[int]:
+        """Return the numbers of all users who have sessions that haven't ended."""
+        return {user_id for user_id in self._by_user if self.of_user(user_id)}
+
     # -- judging --------------------------------------------------------------
 
     def judge(self, session: Session) -> Judgement:
@@ -77,7 +84,7 @@ class SessionRegistry:
         if deadline is None or now < deadline.at:
             return Judgement(State.ACTIVE)
         if now < self._due_at(session, limits, deadline):
-            return Judgement(State.WAITING, Reason.IDLE)
+            return Judgement(State.WAITING, deadline.reason)
         return Judgement(State.ENDED, deadline.reason)
 
     def judge_unknown(self, issued_at: int, user_id: int) -> Judgement:
@@ -218,16 +225,20 @@ class SessionRegistry:
             and (session.finished or session.ended is None)
         ]
         for session in old:
-            del self._sessions[session.id]
-            self.changed.pop(session.id, None)
-            of_user = self._by_user[session.user_id]
-            del of_user[session.id]
-            if not of_user:
-                del self._by_user[session.user_id], self._last_issued[session.user_id]
-            for session_id in session.session_ids:
-                if self._owners.get((session.user_id, session_id)) is session:
-                    del self._owners[session.user_id, session_id]
+            self.drop(session)
         return old
+
+    def drop(self, session: Session) -> None:
+        """Forget a session altogether."""
+        del self._sessions[session.id]
+        self.changed.pop(session.id, None)
+        of_user = self._by_user[session.user_id]
+        del of_user[session.id]
+        if not of_user:
+            del self._by_user[session.user_id], self._last_issued[session.user_id]
+        for session_id in session.session_ids:
+            if self._owners.get((session.user_id, session_id)) is session:
+                del self._owners[session.user_id, session_id]
 
     # -- deadlines ------------------------------------------------------------
 
@@ -251,9 +262,12 @@ class SessionRegistry:
         for _ in range(at_most):
             if not self._deadlines or self._deadlines[0][0] > now:
                 break
-            session = self._sessions.get(heapq.heappop(self._deadlines)[1])
-            if session is None or session.ended is not None:
+            at, session_id = heapq.heappop(self._deadlines)
+            session = self._sessions.get(session_id)
+            # an entry that is not the session's own any more: an earlier one came
+            if session is None or session.ended or session.scheduled_at != at:
                 continue
+            session.scheduled_at = None
             judgement = self.judge(session)
             if judgement.state is State.ENDED and judgement.reason:
                 over.append((session, judgement.reason))
@@ -261,14 +275,25 @@ class SessionRegistry:
                 self._schedule(session)
         return over
 
+    def reschedule(self, user_id: int) -> None:
+        """Let the ends of a user's sessions follow limits that have changed."""
+        for session in self.of_user(user_id):
+            self._schedule(session)
+
     def _schedule(self, session: Session) -> None:
         limits = self.limits_of(session.user_id)
         deadline = session.deadline(limits)
-        if deadline is not None:
-            due_at = self._due_at(session, limits, deadline)
+        if deadline is None:
+            return
+        due_at = self._due_at(session, limits, deadline)
+        # a later end is found when the entry that is there comes up
+        if session.scheduled_at is None or due_at < session.scheduled_at:
+            session.scheduled_at = due_at
             heapq.heappush(self._deadlines, (due_at, session.id))
 
     def _due_at(self, session: Session, limits: Limits, deadline: End) -> float:
+        if limits.provisional:
+            return max(deadline.at, self.clock() + PROVISIONAL_LOOK)
         if not session.restored or deadline.reason is not Reason.IDLE:
             return deadline.at
         grace = self._started_at + GRACE_HEARTBEATS * limits.heartbeat_interval

@@ -33,7 +33,7 @@ class State(Enum):
 
     ACTIVE = "active"
     WAITING = "waiting"
-    """Idle for too long as far as a hub knows that was down: reports may come."""
+    """Over as far as is known, but a report or a hook's answer is still to come."""
     ENDED = "ended"
 
 
@@ -84,6 +84,7 @@ class Session:
         ended: set once, when it ends.
         finished: all that follows from the end has been done.
         restored: it was read from the store and may have been active since.
+        scheduled_at: when the registry looks at it next, ``None`` for never.
     """
 
     id: str
@@ -95,6 +96,7 @@ class Session:
     ended: End | None = None
     finished: bool = False
     restored: bool = False
+    scheduled_at: float | None = None
 
     @property
     def reference(self) -> str:

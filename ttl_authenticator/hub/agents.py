@@ -69,6 +69,10 @@ class Agents:
         for session in sessions:
             self._serving.setdefault(session.id, set()).add(server)
 
+    def serving(self, session: Session) -> set[Server]:
+        """Return the servers that have to be told of what happens to a session."""
+        return set(self._serving.get(session.id, ()))
+
     def take_serving(self, session: Session) -> set[Server]:
         """Return the servers to tell of a session's end, and forget them."""
         return self._serving.pop(session.id, set())

@@ -10,14 +10,24 @@ from typing import TYPE_CHECKING, Any
 
 from jupyterhub.auth import Authenticator
 from jupyterhub.utils import maybe_future
-from traitlets import Bool, Enum, List, Unicode
+from traitlets import Bool, Enum, List, Unicode, default
 
-from ..core.limits import Limits
 from ..core.session import Reason
-from . import agent_endpoint, guard, guarded, handlers, messages, startup, wrapping
+from . import (
+    agent_endpoint,
+    guard,
+    guarded,
+    handlers,
+    limit_checks,
+    messages,
+    policy_traits,
+    startup,
+    wrapping,
+)
 from .agents import Server
 from .bootstrap import Bootstrap
-from .traits import Duration, Texts
+from .hooks import Hook
+from .traits import Texts
 
 if TYPE_CHECKING:
     from .sessions import HubSessions
@@ -37,39 +47,37 @@ class TTLAuthenticator(Authenticator):
 
     authenticator_class = wrapping.wrapped_trait()
 
-    idle_timeout = Duration(
-        "30m",
-        allow_none=True,
-        help="""Time without activity after which a session ends.
+    idle_timeout = policy_traits.IDLE_TIMEOUT
+    max_lifetime = policy_traits.MAX_LIFETIME
+    warning_period = policy_traits.WARNING_PERIOD
+    heartbeat_interval = policy_traits.HEARTBEAT_INTERVAL
+    profile = policy_traits.PROFILE
+    group_limits = policy_traits.GROUP_LIMITS
+    user_limits = policy_traits.USER_LIMITS
+    admin_limits = policy_traits.ADMIN_LIMITS
+    group_rule = policy_traits.GROUP_RULE
+    limits_hook = policy_traits.LIMITS_HOOK
 
-        Activity is a person's input (key, pointer, touch, wheel) or visit of a page, in
-        any tab of one browser. Polling, scripts and API calls are none.
-        Forms: 900, "90s", "15m", "8h", "1h30m", "2d", timedelta. None: no limit.""",
+    end_hook = Hook(
+        "authenticator",
+        "user",
+        "session",
+        "reason",
+        help="""Called at each end: async (authenticator, user, session, reason).
+
+        "session" has reference, user (a name), issued_at, active_at and ended_at (UTC
+        seconds); "reason" is idle, lifetime, logout, revoked, replaced or upstream;
+        "user" is None if it was deleted. It has 5 seconds; that it fails is logged,
+        and changes nothing. After a crash of the hub it may be called again for the
+        same session. None: no hook.""",
     ).tag(config=True)
 
-    max_lifetime = Duration(
-        "12h",
-        allow_none=True,
-        help="""Time after signing in at which a session ends, whatever the activity.
+    report_only = Bool(
+        False,
+        help="""Log and count which sessions would end, and end none.
 
-        It counts from the second that is signed into the hub's login cookie.
-        Forms as for idle_timeout. None: no limit.""",
-    ).tag(config=True)
-
-    warning_period = Duration(
-        "2m",
-        help="""How long before the end a person is warned, with a countdown.
-
-        Half of the shorter limit, with a warning in the log, if it isn't shorter than
-        that limit. Forms as for idle_timeout.""",
-    ).tag(config=True)
-
-    heartbeat_interval = Duration(
-        "60s",
-        help="""Time between two reports of a browser whose person is active.
-
-        At most a sixth of the idle timeout, and shortened to it. Forms as for
-        idle_timeout.""",
+        Nobody is signed out or warned by this plugin; signing out oneself works. For
+        a look at what limits would do.""",
     ).tag(config=True)
 
     clear_auth_state = Bool(
@@ -157,7 +165,8 @@ class TTLAuthenticator(Authenticator):
     def __init__(self, **kwargs: Any) -> None:
         with startup.one_clear_message(kwargs.get("parent")):
             super().__init__(**kwargs)
-            self._limits = self._fit_limits()
+            self.policy = policy_traits.policy_of(self)
+            startup.refuse(limit_checks.beyond_profile(self.policy))
             self.bootstrap = Bootstrap(
                 mode=self.agent,
                 python=self.agent_python,
@@ -165,30 +174,13 @@ class TTLAuthenticator(Authenticator):
                 log=self.log,
             )
 
-    def limits_of(self, _user_id: int) -> Limits:
-        """Return the limits in force for a user.
+    @default("idle_timeout")
+    def _default_idle_timeout(self) -> float:
+        return policy_traits.default_of(policy_traits.IDLE_TIMEOUT, self.profile)
 
-        Called for every request: no I/O.
-        """
-        return self._limits
-
-    def _fit_limits(self) -> Limits:
-        asked = Limits(
-            idle_timeout=self.idle_timeout,
-            max_lifetime=self.max_lifetime,
-            warning_period=self.warning_period,
-            heartbeat_interval=self.heartbeat_interval,
-        )
-        fitted = asked.fitted()
-        if fitted.warning_period < asked.warning_period:
-            self.log.warning(
-                "c.TTLAuthenticator.warning_period of %gs doesn't fit into a limit of "
-                "%gs: warning %gs before the end",
-                asked.warning_period,
-                asked.shortest,
-                fitted.warning_period,
-            )
-        return fitted
+    @default("max_lifetime")
+    def _default_max_lifetime(self) -> float:
+        return policy_traits.default_of(policy_traits.MAX_LIFETIME, self.profile)
 
     # -- JupyterHub's hooks -----------------------------------------------------
 

@@ -8,24 +8,22 @@ again until it succeeds.
 from __future__ import annotations
 
 import asyncio
-from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from jupyterhub import orm
-from sqlalchemy.exc import SQLAlchemyError, StatementError
-
 from ..core.session import Reason
-from .agents import Server
-from .metrics import ENDED_SESSIONS
+from .metrics import ENDED_SESSIONS, REPORTED_ENDS
 
 if TYPE_CHECKING:
     from asyncio import Future
-    from collections.abc import Callable, Coroutine, Iterable, Iterator
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable
 
     from ..core.registry import SessionRegistry
     from ..core.session import Session
+    from .agents import Server
     from .journal import Journal
     from .notices import Notices
+    from .revocation import Revocation
 
 FIRST_RETRY = 1.0
 LAST_RETRY = 60.0
@@ -34,6 +32,24 @@ LAST_RETRY = 60.0
 CROWD = 50
 """Sessions marked as ended between two turns of the hub's loop, at most."""
 
+LIMITS_MADE = frozenset(
+    {Reason.IDLE, Reason.LIFETIME, Reason.REPLACED, Reason.UPSTREAM}
+)
+"""Ends that are ours, and that ``report_only`` doesn't make: nobody asked for them."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How ends are made.
+
+    Attributes:
+        report_only: log which sessions would end, and end none of them.
+        end_hook: called with a session and a reason when one has ended.
+    """
+
+    report_only: bool = False
+    end_hook: Callable[[Session, Reason], Awaitable[None]] | None = None
+
 
 class Enforcement:
     """Ends sessions.
@@ -41,9 +57,9 @@ class Enforcement:
     Args:
         registry: the sessions.
         journal: writes them.
-        db: JupyterHub's shared database session.
+        revocation: takes tokens and codes away.
         notices: tell servers; ``None`` where servers have no agents.
-        clear_auth_state: forget a user's ``auth_state`` with the last session.
+        options: what an administrator has chosen.
         log: a logger.
     """
 
@@ -51,16 +67,16 @@ class Enforcement:
         self,
         registry: SessionRegistry,
         journal: Journal,
-        db: Any,
+        revocation: Revocation,
         notices: Notices | None,
-        clear_auth_state: bool,
+        options: Options,
         log: Any,
     ) -> None:
         self.registry = registry
         self.journal = journal
-        self.db = db
+        self.revocation = revocation
         self.notices = notices
-        self.clear_auth_state = clear_auth_state
+        self.options = options
         self.log = log
         self._tasks: set[asyncio.Task[None]] = set()
         self._recording: dict[str, asyncio.Task[None]] = {}
@@ -98,13 +114,24 @@ class Enforcement:
         """End a session in memory: from here on its cookie and tokens are refused.
 
         Returns:
-            Whether it was alive until now.
+            Whether it was alive until now, and isn't any more.
         """
+        if self.options.report_only and reason in LIMITS_MADE:
+            self._report(session, reason)
+            return False
         if not self.registry.end(session, reason):
             return False
         ENDED_SESSIONS.labels(reason=reason.value).inc()
         self.log.info("Session of %s ended: %s", session.user, reason.value)
         return True
+
+    def _report(self, session: Session, reason: Reason) -> None:
+        REPORTED_ENDS.labels(reason=reason.value).inc()
+        self.log.info(
+            "Session of %s would have ended: %s (report_only)",
+            session.user,
+            reason.value,
+        )
 
     def resume(self) -> None:
         """Finish the ends that a crash interrupted, before the hub serves.
@@ -115,7 +142,7 @@ class Enforcement:
         for session in self.registry:
             if session.ended is not None and not session.finished:
                 self.log.info("Resuming the end of a session of %s", session.user)
-                if self._attempt(session):
+                if self.revocation.attempt(session) and self.options.end_hook is None:
                     self.registry.finish(session)
                 else:
                     self.carry_out(session)
@@ -141,6 +168,15 @@ class Enforcement:
     def wake(self) -> None:
         """Look at the deadlines again, as the clock or a limit has changed."""
         self._wake.set()
+
+    def limits_changed(self, user_id: int) -> None:
+        """Let the ends of a user's sessions move, here and in their servers."""
+        self.registry.reschedule(user_id)
+        self.wake()
+        if self.notices is not None:
+            for session in self.registry.of_user(user_id):
+                for server in self.notices.agents.serving(session):
+                    self.notices.tell(server)
 
     async def _end_due(self) -> None:
         while (deadline := self.registry.next_deadline()) is not None:
@@ -184,13 +220,15 @@ class Enforcement:
             await asyncio.sleep(delay)
             delay = min(delay * 2, LAST_RETRY)
         telling += self._tell(self._serving(session) - servers, session)
+        if self.options.end_hook is not None and session.ended is not None:
+            await self.options.end_hook(session, session.ended.reason)
         await asyncio.gather(*telling, return_exceptions=True)
         # written with the next batch: to do it all again would do no harm
         self.registry.finish(session)
 
     async def _attempt_in_turn(self, session: Session) -> bool:
         async with self._turn:
-            done = self._attempt(session)
+            done = self.revocation.attempt(session)
             # the steps use the hub's database on its loop: let requests in between
             await asyncio.sleep(0)
         return done
@@ -205,89 +243,8 @@ class Enforcement:
         replaced = session.ended is not None and session.ended.reason is Reason.REPLACED
         return [self.notices.tell(server, ended=not replaced) for server in servers]
 
-    def _attempt(self, session: Session) -> bool:
-        steps: tuple[Callable[[Session], None], ...] = (
-            self._delete_tokens,
-            self._clear_auth_state,
-        )
-        try:
-            for step in steps:
-                step(session)
-        except Exception as error:
-            _hide_parameters(error)
-            self.log.exception("The end of a session of %s is delayed", session.user)
-            return False
-        return True
-
-    def _delete_tokens(self, session: Session) -> None:
-        # an empty list or id would match tokens that belong to no session
-        session_ids = [i for i in session.session_ids if i]
-        if not session_ids:
-            return
-        rows = [
-            row
-            for model in (orm.APIToken, orm.OAuthCode)
-            for row in self.db.query(model).filter(
-                model.user_id == session.user_id, model.session_id.in_(session_ids)
-            )
-        ]
-        self._note_servers(session, rows)
-        self._delete_and_commit(rows)
-
-    def _note_servers(self, session: Session, rows: list[Any]) -> None:
-        # a server that got a token may not have asked about its session yet
-        if self.notices is None:
-            return
-        clients = {row.client_id for row in rows}
-        spawners = self.db.query(orm.Spawner.user_id, orm.Spawner.name).filter(
-            orm.Spawner.oauth_client_id.in_(clients)
-        )
-        for user_id, name in spawners if clients else ():
-            self.notices.agents.serves(Server(user_id, name), [session])
-
-    def _delete_and_commit(self, rows: Iterable[Any]) -> None:
-        with self._committed():
-            for row in list(rows):
-                self.db.delete(row)
-
-    @contextmanager
-    def _committed(self) -> Iterator[None]:
-        # no await inside: the session is shared with every request
-        try:
-            yield
-            self.db.commit()
-        except SQLAlchemyError:
-            self.db.rollback()
-            raise
-
-    def _clear_auth_state(self, session: Session) -> None:
-        if not self.clear_auth_state or self.registry.of_user(session.user_id):
-            return
-        user = self.db.get(orm.User, session.user_id)
-        if user is None or user.encrypted_auth_state is None:
-            return
-        with self._committed():
-            user.encrypted_auth_state = None
-
-    def delete_token(self, token: Any) -> None:
-        """Delete one OAuth token or code that belongs to no live session.
-
-        It is refused in any case: a failure is no failure of the request.
-        """
-        try:
-            self._delete_and_commit([token])
-        except SQLAlchemyError as error:
-            _hide_parameters(error)
-            self.log.exception("A refused token can't be deleted")
-
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
-
-
-def _hide_parameters(error: Exception) -> None:
-    """Keep the ids in a statement's parameters out of the log."""
-    if isinstance(error, StatementError):
-        error.hide_parameters = True

@@ -123,7 +123,7 @@ class Guard(_Handler):
             self.log.warning(
                 "Deleting a token of %s: it belongs to no live session", token.user.name
             )
-            self.ttl.enforcement.delete_token(token)
+            self.ttl.enforcement.revocation.delete_token(token)
         return False
 
     def _ttl_admitted(
@@ -183,6 +183,7 @@ class Guard(_Handler):
         found = await super().auth_to_user(authenticated, user)
         if user is None:
             self.ttl_note_authenticated(found.name)
+            await self.ttl.limits_in_force.settle(found.id)
         return found
 
     def user_from_username(self, username: str) -> Any:

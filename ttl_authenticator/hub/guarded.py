@@ -95,7 +95,7 @@ class ExchangeGuard(Guard):
         code = orm.OAuthCode.find(self.db, self.get_body_argument("code", ""))
         if code is not None and self.ttl.judge_token(code)[1].state is State.ENDED:
             self.log.warning("Refusing an OAuth code: it belongs to no live session")
-            self.ttl.enforcement.delete_token(code)
+            self.ttl.enforcement.revocation.delete_token(code)
 
 
 class LookupGuard(Guard):
@@ -107,7 +107,7 @@ class LookupGuard(Guard):
         asked = self.path_args[0] if self.path_args and self.current_user else None
         token = orm.APIToken.find(self.db, asked) if asked else None
         if token is not None and self.ttl.judge_token(token)[1].state is State.ENDED:
-            self.ttl.enforcement.delete_token(token)
+            self.ttl.enforcement.revocation.delete_token(token)
 
 
 _SPECIAL: tuple[tuple[type, type[Guard]], ...] = (

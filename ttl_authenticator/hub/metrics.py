@@ -14,8 +14,23 @@ ENDED_SESSIONS = Counter(
     "Sessions that this hub ended, by reason",
     ["reason"],
 )
+
+REPORTED_ENDS = Counter(
+    "ttl_authenticator_reported_ends",
+    "Ends that report_only told of and did not make, by reason",
+    ["reason"],
+)
 for _reason in Reason:
     ENDED_SESSIONS.labels(reason=_reason.value)
+    REPORTED_ENDS.labels(reason=_reason.value)
+
+HOOK_FAILURES = Counter(
+    "ttl_authenticator_hook_failures",
+    "Calls of an administrator's hook that failed",
+    ["hook"],
+)
+for _hook in ("limits_hook", "end_hook"):
+    HOOK_FAILURES.labels(hook=_hook)
 
 STORE_FAILURES = Counter(
     "ttl_authenticator_store_failures",

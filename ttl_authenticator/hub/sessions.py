@@ -11,7 +11,7 @@ import re
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from ..core.session import Judgement, Reason, Session, State
+from ..core.session import Judgement, Reason, Remaining, Session, State
 from . import cookies
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ..core.registry import SessionRegistry
     from .agents import Agents
     from .enforcement import Enforcement
+    from .in_force import LimitsInForce
     from .journal import Journal
 
 SETTING = "ttl_sessions"
@@ -42,6 +43,7 @@ class HubSessions:
         agents: the record of servers' agents.
         messages: the texts that people see.
         activity_paths: proxied apps that agents watch for activity.
+        limits_in_force: the limits of everybody.
         log: a logger.
     """
 
@@ -53,6 +55,7 @@ class HubSessions:
         agents: Agents,
         messages: dict[str, str],
         activity_paths: list[str],
+        limits_in_force: LimitsInForce,
         log: Any,
     ) -> None:
         self.registry = registry
@@ -61,6 +64,7 @@ class HubSessions:
         self.agents = agents
         self.messages = messages
         self.for_agents = {"messages": messages, "activity_paths": activity_paths}
+        self.limits_in_force = limits_in_force
         self.log = log
         self.background: list[asyncio.Future[None]] = []
 
@@ -70,26 +74,32 @@ class HubSessions:
         Args:
             more: what else to do meanwhile.
         """
-        work = (self.enforcement.run(), self.journal.run(), *more)
+        self.limits_in_force.begin(self.enforcement.limits_changed)
+        looking = self.limits_in_force.run(self.registry.users)
+        work = (self.enforcement.run(), self.journal.run(), looking, *more)
         self.background = [asyncio.ensure_future(task) for task in work]
 
     def limits(self, session: Session) -> Limits:
         """Return the limits in force for a session's user."""
         return self.registry.limits_of(session.user_id)
 
-    def model(self, session: Session, user: str) -> dict[str, Any]:
+    def model(self, session: Session | None, user: str) -> dict[str, Any]:
         """Describe a live session to its page or server: the public JSON, in seconds.
 
         Args:
-            session: the session.
+            session: the session; ``None`` for a token that belongs to none, where
+                nothing is enforced.
             user: the present name of its user.
         """
-        limits = self.limits(session)
-        left = session.remaining(limits, self.registry.clock())
+        if session is None:
+            limits, left = self.limits_in_force.defaults.lifted(), Remaining(None, None)
+        else:
+            limits = self.limits(session)
+            left = session.remaining(limits, self.registry.clock())
         return {
             "state": "active",
             "user": user,
-            "session": session.reference,
+            "session": session.reference if session is not None else "",
             "idle_remaining": left.idle,
             "lifetime_remaining": left.lifetime,
             "warning_period": limits.warning_period,
@@ -196,8 +206,8 @@ class HubSessions:
             active = self.registry.judge(previous).state is State.ACTIVE
             if active and previous.user_id == user.id:
                 self.registry.move(previous, session)
-            self.enforcement.mark(previous, Reason.REPLACED)
-            written.append(previous)
+            if self.enforcement.mark(previous, Reason.REPLACED):
+                written.append(previous)
         self.journal.write_now(written)
         if previous in written:
             self.enforcement.carry_out(previous)
@@ -219,6 +229,8 @@ class HubSessions:
             return None, EXEMPT
         session = self.registry.owner(token.user_id, token.session_id)
         if session is None:
+            if self.enforcement.options.report_only:
+                return None, EXEMPT
             return None, Judgement(State.ENDED, Reason.REVOKED)
         return session, self.judge(session)
 

@@ -15,12 +15,20 @@ from traitlets import TraitError
 from traitlets.config import Application
 
 from ..core.registry import SessionRegistry
-from . import pages, wrapping
+from ..core.reporting import ReportingRegistry
+from . import checks, pages, wrapping
 from .agents import Agents
 from .bootstrap import BootstrapError
-from .enforcement import Enforcement
+from .checks import DAY
+from .end_hook import EndHook
+from .enforcement import Enforcement, Options
+from .findings import Finding, Level
+from .in_force import LimitsInForce
 from .journal import Journal
+from .limits_hook import LimitsHook
 from .notices import Notices
+from .people import People
+from .revocation import Revocation
 from .servers import Servers
 from .sessions import SETTING, HubSessions
 from .store import SessionStore, StoreError, derive_url, is_same_file
@@ -30,19 +38,14 @@ if TYPE_CHECKING:
 
     from .authenticator import TTLAuthenticator
 
-DAY = 86400.0
-
-FAR_ABOVE = 30
-"""A cookie that outlives its session this many times is worth a warning."""
-
 
 class StartupError(Exception):
-    """The hub must not start like this; the message says what to change."""
+    """The hub must not start like this; each argument says what to change."""
 
 
 @contextmanager
 def one_clear_message(app: Any) -> Iterator[None]:
-    """Stop the application with one line for what an administrator can mend.
+    """Stop the application with a line for each thing that an administrator can mend.
 
     Args:
         app: the hub; anything else, and the error is raised as it is.
@@ -52,8 +55,34 @@ def one_clear_message(app: Any) -> Iterator[None]:
     except (TraitError, StartupError, StoreError, BootstrapError) as error:
         if not isinstance(app, Application):
             raise
-        app.log.critical("ttl-authenticator can't start: %s", error)
+        for problem in messages_of(error):
+            app.log.critical("ttl-authenticator can't start: %s", problem)
         app.exit(1)
+
+
+def messages_of(error: Exception) -> list[str]:
+    """List what an error of the start says, one message for each problem."""
+    several = isinstance(error, StartupError)
+    return [str(part) for part in error.args] if several else [str(error)]
+
+
+def refuse(found: list[Finding]) -> None:
+    """Stop the start where something was found that is an error.
+
+    Raises:
+        StartupError: with a message for each.
+    """
+    errors = [finding.message for finding in found if finding.level is Level.ERROR]
+    if errors:
+        raise StartupError(*errors)
+
+
+def _check(authenticator: TTLAuthenticator, app: Any) -> None:
+    found = checks.findings(authenticator, app, People(app.db).groups())
+    for finding in found:
+        if finding.level is Level.WARNING:
+            authenticator.log.warning("%s", finding.message)
+    refuse(found)
 
 
 def start(authenticator: TTLAuthenticator, app: Any) -> HubSessions:
@@ -71,19 +100,34 @@ def start(authenticator: TTLAuthenticator, app: Any) -> HubSessions:
         StoreError: the store can't be read.
     """
     log = authenticator.log
-    cookie_max_age = check_cookie_max_age(authenticator, app.cookie_max_age_days)
-    registry = SessionRegistry(authenticator.ttl_clock, authenticator.limits_of)
-    journal = Journal(registry, _open_store(authenticator, app), cookie_max_age, log)
-    registry.restore(journal.store.load())
+    _check(authenticator, app)
+    limits = _limits_in_force(authenticator, app)
+    report_only = authenticator.report_only
+    kind = ReportingRegistry if report_only else SessionRegistry
+    registry = kind(authenticator.ttl_clock, limits)
+    store = _open_store(authenticator, app)
+    journal = Journal(registry, store, app.cookie_max_age_days * DAY, log)
+    stored = store.load()
+    # a few queries for everybody, not one for each
+    limits.read({s.user_id for s in stored if s.ended is None})
+    registry.restore(stored)
     agents = Agents(authenticator.ttl_clock, log)
-    stop_unmonitored = authenticator.unmonitored_servers == "stop"
-    servers = Servers(app, stop_unmonitored, log)
+    servers = Servers(app, authenticator.unmonitored_servers == "stop", log)
     notices = None
     if authenticator.agent != "off":
         notices = Notices(servers.find, agents, servers.unmonitored, log)
-    enforcement = Enforcement(
-        registry, journal, app.db, notices, authenticator.clear_auth_state, log
+    revocation = Revocation(
+        registry,
+        app.db,
+        agents if notices else None,
+        authenticator.clear_auth_state,
+        log,
     )
+    end_hook = None
+    if authenticator.end_hook is not None:
+        end_hook = EndHook(authenticator, app.users.get)
+    options = Options(report_only=report_only, end_hook=end_hook)
+    enforcement = Enforcement(registry, journal, revocation, notices, options, log)
     enforcement.resume()
     sessions = HubSessions(
         registry,
@@ -92,6 +136,7 @@ def start(authenticator: TTLAuthenticator, app: Any) -> HubSessions:
         agents,
         authenticator.messages,
         authenticator.activity_paths,
+        limits,
         log,
     )
     app.tornado_settings[SETTING] = sessions
@@ -102,34 +147,13 @@ def start(authenticator: TTLAuthenticator, app: Any) -> HubSessions:
     return sessions
 
 
-def check_cookie_max_age(authenticator: TTLAuthenticator, days: float) -> float:
-    """Compare how long JupyterHub accepts a cookie with how long a session lives.
-
-    Returns:
-        Seconds for which JupyterHub accepts a cookie.
-
-    Raises:
-        StartupError: a session would outlive its cookie.
-    """
-    cookie, lifetime = days * DAY, authenticator.max_lifetime
-    if lifetime is None:
-        return cookie
-    if cookie < lifetime:
-        msg = (
-            f"c.JupyterHub.cookie_max_age_days is {days:g}, shorter than "
-            f"c.TTLAuthenticator.max_lifetime of {lifetime:g}s: people would be signed "
-            f"out early. Set it to {lifetime / DAY:.3g} or more."
-        )
-        raise StartupError(msg)
-    if cookie > FAR_ABOVE * lifetime:
-        authenticator.log.warning(
-            "c.JupyterHub.cookie_max_age_days of %g is far above max_lifetime of %gs. "
-            "Without this plugin JupyterHub would accept cookies that long: rotate the "
-            "cookie secret if you remove it",
-            days,
-            lifetime,
-        )
-    return cookie
+def _limits_in_force(authenticator: TTLAuthenticator, app: Any) -> LimitsInForce:
+    policy = authenticator.policy
+    hook = None
+    if authenticator.limits_hook is not None:
+        hook = LimitsHook(authenticator.limits_hook, authenticator, policy)
+    people = People(app.db)
+    return LimitsInForce(policy, people, hook, app.users.get, authenticator.log)
 
 
 def _open_store(authenticator: TTLAuthenticator, app: Any) -> SessionStore:

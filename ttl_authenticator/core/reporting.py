@@ -1,0 +1,94 @@
+"""A registry that ends nothing and tells what would have ended.
+
+Any process; standard library only. Used where an administrator wants to see what
+limits would do before they do it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from .registry import SessionRegistry
+from .session import Judgement, State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .limits import Limits
+    from .session import Reason, Session
+
+
+class ReportingRegistry(SessionRegistry):
+    """Sessions without limits, and copies of them that limits end.
+
+    After a copy has ended, the next activity of its session counts as the sign-in that
+    would have been needed: the copy begins anew.
+
+    Args:
+        clock: returns UTC seconds.
+        limits_of: returns the limits that would be in force for a user's number.
+    """
+
+    def __init__(
+        self, clock: Callable[[], float], limits_of: Callable[[int], Limits]
+    ) -> None:
+        super().__init__(clock, lambda user_id: limits_of(user_id).lifted())
+        self._copies = SessionRegistry(clock, limits_of)
+
+    def judge_unknown(self, issued_at: int, user_id: int) -> Judgement:  # noqa: ARG002
+        """Adopt every cookie that JupyterHub accepts."""
+        return Judgement(State.ACTIVE)
+
+    def add(self, session: Session) -> Session:
+        """Take a session in, and a copy of it."""
+        self._copies.add(replace(session))
+        return super().add(session)
+
+    def touch(self, session: Session, at: float) -> bool:
+        """Move a session's activity forward, and its copy's."""
+        news = super().touch(session, at)
+        copy = self._copies.get(session.id)
+        if news and copy is not None:
+            if copy.ended is None:
+                self._copies.touch(copy, session.active_at)
+            else:
+                begun = int(session.active_at)
+                again = replace(copy, issued_at=begun, active_at=begun, ended=None)
+                self._copies.add(replace(again, restored=False))
+        return news
+
+    def end(self, session: Session, reason: Reason) -> bool:
+        """Mark a session as ended that was ended by more than limits."""
+        copy = self._copies.get(session.id)
+        if copy is not None:
+            self._copies.end(copy, reason)
+        return super().end(session, reason)
+
+    def forget(self, issued_before: float) -> list[Session]:
+        """Drop sessions whose cookies are too old to be accepted anyway."""
+        dropped = super().forget(issued_before)
+        for session in dropped:
+            copy = self._copies.get(session.id)
+            if copy is not None:
+                self._copies.drop(copy)
+        return dropped
+
+    def next_deadline(self) -> float | None:
+        """Tell when to call :meth:`due` next, in UTC seconds; ``None`` for never."""
+        return self._copies.next_deadline()
+
+    def due(self, at_most: int) -> list[tuple[Session, Reason]]:
+        """Take sessions from the schedule that would end now.
+
+        Returns:
+            The sessions and why; they stay alive.
+        """
+        due = self._copies.due(at_most)
+        for copy, reason in due:
+            self._copies.end(copy, reason)
+        return [(self._sessions[copy.id], reason) for copy, reason in due]
+
+    def reschedule(self, user_id: int) -> None:
+        """Let what is told follow limits that have changed."""
+        self._copies.reschedule(user_id)

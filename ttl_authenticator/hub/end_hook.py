@@ -1,0 +1,77 @@
+"""Tells an administrator's hook of ended sessions.
+
+Runs in the hub, on its loop.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from . import hooks
+from .complaints import Complaints
+from .metrics import HOOK_FAILURES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..core.session import Reason, Session
+
+
+@dataclass(frozen=True)
+class EndedSession:
+    """What a hook is told of a session; times in UTC seconds.
+
+    Attributes:
+        reference: a pseudonym, the one in the public JSON.
+        user: the user's name at the sign-in.
+        issued_at: when it began.
+        active_at: its last activity.
+        ended_at: when it ended.
+    """
+
+    reference: str
+    user: str
+    issued_at: float
+    active_at: float
+    ended_at: float
+
+
+class EndHook:
+    """The hook, called once for each session that has ended.
+
+    After a crash in the middle of an end it may be called again.
+
+    Args:
+        authenticator: ours, with the hook.
+        user_of: returns JupyterHub's user by its number, ``None`` if there is none.
+    """
+
+    def __init__(self, authenticator: Any, user_of: Callable[[int], Any]) -> None:
+        self.authenticator = authenticator
+        self.user_of = user_of
+        self._complaints = Complaints(authenticator.log)
+
+    async def __call__(self, session: Session, reason: Reason) -> None:
+        """Call the hook; that it fails is logged, and un-ends nothing."""
+        if session.ended is None:
+            return
+        told = EndedSession(
+            session.reference,
+            session.user,
+            session.issued_at,
+            session.active_at,
+            session.ended.at,
+        )
+        user = self.user_of(session.user_id)
+        hook = self.authenticator.end_hook
+        try:
+            await hooks.call(hook, self.authenticator, user, told, reason.value)
+        except hooks.HookError as error:
+            HOOK_FAILURES.labels(hook="end_hook").inc()
+            self._complaints.add(
+                "failed",
+                "c.TTLAuthenticator.end_hook has failed for a session of %s: %s",
+                session.user,
+                error,
+            )

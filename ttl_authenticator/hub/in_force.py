@@ -1,0 +1,237 @@
+"""The limits in force for each person, as the hub's requests see them.
+
+Runs in the hub, on its loop. Asking is a look-up in memory. What is known of people is
+read when they sign in, when the hub changes it, and once in a minute.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from .hooks import PATIENCE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from ..core.limits import Limits
+    from ..core.policy import Person, Policy
+    from .limits_hook import LimitsHook
+    from .people import News, People
+
+INTERVAL = 60.0
+"""Seconds within which a change is in force that nobody told the hub of."""
+
+BATCH = 500
+"""People read between two turns of the hub's loop, at most."""
+
+PARALLEL = 20
+"""Calls of the hook under way at a time."""
+
+
+@dataclass(slots=True)
+class Standing:
+    """What is known of one person.
+
+    Attributes:
+        person: as the database has them.
+        static: their limits without the hook.
+        limits: those in force.
+        answer: the hook's last answer, ``None`` before the first.
+    """
+
+    person: Person
+    static: Limits
+    limits: Limits
+    answer: Limits | None = None
+
+
+class LimitsInForce:
+    """The limits of everybody.
+
+    Args:
+        policy: what is configured.
+        people: the hub's users.
+        hook: asks the administrator's hook, if there is one.
+        user_of: returns JupyterHub's user by its number, for the hook.
+        log: a logger.
+
+    Attributes:
+        defaults: of somebody for whom nothing else is configured.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        people: People,
+        hook: LimitsHook | None,
+        user_of: Callable[[int], Any],
+        log: Any,
+    ) -> None:
+        self.policy = policy
+        self.people = people
+        self.hook = hook
+        self.user_of = user_of
+        self.log = log
+        self.is_personal = policy.is_personal or hook is not None
+        self.defaults = policy.defaults.fitted()
+        self._standing: dict[int, Standing] = {}
+        self._asking: dict[int, asyncio.Task[None]] = {}
+        self._parallel = asyncio.Semaphore(PARALLEL)
+        self._tell: Callable[[int], None] = _nobody
+
+    def __call__(self, user_id: int) -> Limits:
+        """Return the limits in force for a user.
+
+        Called for every request; it reads the database for somebody new only.
+        """
+        if not self.is_personal:
+            return self.defaults
+        standing = self._standing.get(user_id)
+        if standing is None:
+            self.read([user_id])
+            standing = self._standing.get(user_id)
+        return standing.limits if standing else self.policy.strictest_of_all()
+
+    def begin(self, tell: Callable[[int], None]) -> None:
+        """Follow the hub's users from now on.
+
+        Args:
+            tell: called with the number of a user whose limits have changed.
+        """
+        self._tell = tell
+        if self.is_personal:
+            self.people.watch(self._heard)
+
+    def read(self, user_ids: Iterable[int]) -> None:
+        """Read users from the database; those without a hook's answer are asked for."""
+        if self.is_personal:
+            for batch in _batches(user_ids):
+                self._read(batch)
+
+    async def settle(self, user_id: int) -> None:
+        """Read a user and wait for the hook's answer, before a session begins."""
+        if not self.is_personal:
+            return
+        self._read([user_id])
+        if self.hook is not None and user_id in self._standing:
+            # others may be before it: a login doesn't wait for a crowd
+            await asyncio.wait({self._ask(user_id)}, timeout=PATIENCE)
+
+    async def run(self, of_sessions: Callable[[], set[int]]) -> None:
+        """Look at everybody again, once in a minute, until cancelled.
+
+        Args:
+            of_sessions: returns the numbers of the users who have live sessions.
+        """
+        while self.is_personal:
+            await asyncio.sleep(INTERVAL)
+            try:
+                await self.look_again(of_sessions())
+            except Exception:
+                # a database that is down must not stop the later looks
+                self.log.exception("The limits of people can't be read; trying again")
+
+    async def look_again(self, user_ids: set[int]) -> None:
+        """Read users again, ask the hook again, and forget all others."""
+        for user_id in self._standing.keys() - user_ids:
+            del self._standing[user_id]
+        for batch in _batches(user_ids):
+            self._read(batch)
+            if self.hook is not None:
+                asked = [self._ask(u) for u in batch if u in self._standing]
+                await asyncio.gather(*asked)
+            await asyncio.sleep(0)
+
+    def _read(self, user_ids: list[int]) -> None:
+        people = self.people.read(user_ids)
+        for user_id in user_ids:
+            person = people.get(user_id)
+            if person is None:
+                self._standing.pop(user_id, None)
+            else:
+                self._learn(user_id, person)
+
+    def _learn(self, user_id: int, person: Person) -> None:
+        known = self._standing.get(user_id)
+        if known is not None and known.person == person:
+            return
+        static = self.policy.limits(person)
+        if known is None:
+            # what the hook will say isn't known: nothing ends by a guess
+            limits = replace(static, provisional=self.hook is not None)
+            self._standing[user_id] = Standing(person, static, limits)
+        else:
+            known.person, known.static = person, static
+        if self.hook is None:
+            self._set(user_id, static)
+        else:
+            self._ask(user_id)
+
+    def _set(self, user_id: int, limits: Limits) -> None:
+        standing = self._standing[user_id]
+        changed, standing.limits = limits != standing.limits, limits
+        if changed:
+            self._tell(user_id)
+
+    # -- the hook ---------------------------------------------------------------
+
+    def _ask(self, user_id: int) -> asyncio.Task[None]:
+        task = self._asking.get(user_id)
+        if task is None:
+            task = asyncio.ensure_future(self._ask_hook(user_id))
+            self._asking[user_id] = task
+            task.add_done_callback(lambda _: self._asking.pop(user_id, None))
+        return task
+
+    async def _ask_hook(self, user_id: int) -> None:
+        assert self.hook is not None  # noqa: S101 - only then it is called
+        async with self._parallel:
+            while (standing := self._standing.get(user_id)) is not None:
+                person, static = standing.person, standing.static
+                user = self.user_of(user_id)
+                if user is None:
+                    return
+                answer = await self.hook.ask(user, static)
+                if person == standing.person:
+                    self._answered(user_id, answer)
+                    return
+                # somebody else by now, as far as limits go
+
+    def _answered(self, user_id: int, answer: Limits | None) -> None:
+        standing = self._standing.get(user_id)
+        if standing is None:
+            return
+        if answer is not None:
+            standing.answer = answer
+        else:
+            # fail closed: also what the hook had tightened stays tight
+            answer = self.policy.strictest(standing.person)
+            if standing.answer is not None:
+                answer = answer.stricter(standing.answer)
+        self._set(user_id, answer)
+
+    # -- news ---------------------------------------------------------------------
+
+    def _heard(self, news: News) -> None:
+        in_groups = {
+            user_id
+            for user_id, standing in self._standing.items()
+            if news.groups & standing.person.groups
+        }
+        concerned = in_groups | (news.user_ids & self._standing.keys())
+        if concerned:
+            # in the middle of a flush nothing can be read
+            asyncio.get_running_loop().call_soon(self.read, sorted(concerned))
+
+
+def _nobody(_: int) -> None:
+    """Tell nobody: the hub's sessions don't exist yet."""
+
+
+def _batches(items: Iterable[int]) -> Iterator[list[int]]:
+    left = iter(items)
+    while batch := list(islice(left, BATCH)):
+        yield batch

@@ -1,0 +1,101 @@
+"""The hub's users as a policy sees them, and news of them.
+
+Runs in the hub, on its loop; reads JupyterHub's own database.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from jupyterhub import orm
+from sqlalchemy import event, inspect
+
+from ..core.policy import Person
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator
+
+
+class News(NamedTuple):
+    """What has changed in the database.
+
+    Attributes:
+        user_ids: users who joined or left a group, or became an admin or none.
+        groups: names of groups that were deleted.
+    """
+
+    user_ids: frozenset[int]
+    groups: frozenset[str]
+
+
+class People:
+    """The users in a hub's database.
+
+    Args:
+        db: JupyterHub's shared database session: all its changes go through it.
+    """
+
+    def __init__(self, db: Any) -> None:
+        self.db = db
+
+    def read(self, user_ids: Collection[int]) -> dict[int, Person]:
+        """Read users as the database has them now.
+
+        Args:
+            user_ids: the hub's numbers of some hundred users at most.
+
+        Returns:
+            Those that exist.
+        """
+        membership = orm.user_group_map.c
+        with self.db.no_autoflush:
+            users = self.db.query(orm.User.id, orm.User.name, orm.User.admin)
+            rows = users.filter(orm.User.id.in_(user_ids)).all()
+            members = self.db.query(membership.user_id, orm.Group.name)
+            members = members.join(orm.Group, orm.Group.id == membership.group_id)
+            joined = members.filter(membership.user_id.in_(user_ids)).all()
+        groups: dict[int, set[str]] = {}
+        for user_id, group in joined:
+            groups.setdefault(user_id, set()).add(group)
+        return {
+            user_id: Person(name, bool(admin), frozenset(groups.get(user_id, ())))
+            for user_id, name, admin in rows
+        }
+
+    def groups(self) -> set[str]:
+        """Return the names of all groups."""
+        return {name for (name,) in self.db.query(orm.Group.name)}
+
+    def watch(self, tell: Callable[[News], None]) -> None:
+        """Call a function whenever the hub has changed what a policy looks at.
+
+        However it was changed: by the REST API, an authenticator or the hub itself.
+        """
+
+        def look(session: Any, _: Any) -> None:
+            changed = frozenset(_changed_users(session))
+            gone = frozenset(g.name for g in session.deleted if _is(g, orm.Group))
+            if changed or gone:
+                tell(News(changed, gone))
+
+        event.listen(self.db, "after_flush", look)
+
+
+def _changed_users(session: Any) -> Iterator[int]:
+    # reads what the session holds anyway: a flush is no place for queries
+    for item in (*session.new, *session.dirty):
+        if _is(item, orm.User):
+            if any(_changed(item, name) for name in ("groups", "admin", "name")):
+                yield item.id
+        elif _is(item, orm.Group):
+            for user in _changed(item, "users"):
+                yield user.id
+
+
+def _changed(item: Any, name: str) -> list[Any]:
+    history = inspect(item).attrs[name].history
+    return [*(history.added or ()), *(history.deleted or ())]
+
+
+def _is(item: Any, model: type) -> bool:
+    return isinstance(item, model)
