@@ -10,7 +10,9 @@ FIRST, COUNT = 20_000, 3_000
 
 _worker = int(re.sub(r"\D", "", os.environ.get("PYTEST_XDIST_WORKER", "")) or 0)
 _begin = FIRST + _worker % 4 * COUNT
-_ports = itertools.cycle(range(_begin, _begin + COUNT))
+# several runs at a time begin at places of their own
+_turn = os.getpid() * 101 % COUNT
+_ports = itertools.cycle(_begin + (_turn + n) % COUNT for n in range(COUNT))
 
 
 def free_port():

@@ -65,14 +65,12 @@ class ReportingRegistry(SessionRegistry):
             self._copies.end(copy, reason)
         return super().end(session, reason)
 
-    def forget(self, issued_before: float) -> list[Session]:
-        """Drop sessions whose cookies are too old to be accepted anyway."""
-        dropped = super().forget(issued_before)
-        for session in dropped:
-            copy = self._copies.get(session.id)
-            if copy is not None:
-                self._copies.drop(copy)
-        return dropped
+    def drop(self, session: Session) -> None:
+        """Forget a session altogether, and its copy."""
+        super().drop(session)
+        copy = self._copies.get(session.id)
+        if copy is not None:
+            self._copies.drop(copy)
 
     def next_deadline(self) -> float | None:
         """Tell when to call :meth:`due` next, in UTC seconds; ``None`` for never."""
