@@ -58,6 +58,35 @@ def test_tags_come_first_into_the_head(kind):
     assert before + SENT + after == chunk
 
 
+CHARSETS = {
+    "declared": ("text/html", b'<head><meta charset="utf-8">', "; charset=utf-8"),
+    "the old way": (
+        "text/html",
+        b'<head><meta http-equiv="Content-Type" content="text/html; charset=latin1">',
+        "; charset=latin1",
+    ),
+    "told in the header": (
+        "text/html; charset=utf-8",
+        b"<head><meta charset=latin1>",
+        "",
+    ),
+    "nowhere": ("text/html", b"<head><title>charset=utf-8</title>", ""),
+    "too late for a browser": (
+        "text/html",
+        b"<head>" + b" " * 1024 + b"<meta charset=utf-8>",
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", CHARSETS)
+def test_a_charset_that_we_push_down_is_told_in_the_header(kind):
+    """Browsers look for it in the first kilobyte of a page only."""
+    content_type, chunk, added = CHARSETS[kind]
+    _, changed = inject(chunk, Content_Type=content_type)
+    assert content_type + added == changed["Content-Type"]
+
+
 NO_HEADS = {
     "nothing": b"",
     "a fragment": b"<p>text</p>",

@@ -241,8 +241,8 @@ async def test_our_templates_are_found(render):
     variables = {"ttl": ttl}
     page = await render(**variables)
     soup = BeautifulSoup(page, "html.parser")
-    first = [tag.name for tag in soup.head.find_all(True)][:2]
-    assert ["link", "script"] == first
+    first = [tag.name for tag in soup.head.find_all(True)][:3]
+    assert ["meta", "link", "script"] == first
     assert "/hub/ttl/timer.js?v=v1" == soup.head.script["src"]
 
 

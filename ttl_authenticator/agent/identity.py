@@ -119,7 +119,9 @@ class Identity:
         if self._is_unsure(session) and not ended and not self.watch.dormant:
             # the error's own page asks who it is
             handler.current_user = handler._jupyter_current_user = None
-            raise web.HTTPError(503, "The hub can't be asked about this session")
+            told = self.watch.messages.get("unreachable", "The hub doesn't answer")
+            # Jupyter Server formats it
+            raise web.HTTPError(503, told.replace("%", "%%"))
 
     def _token(self, handler: Any) -> str | None:
         if getattr(handler, "_token_authenticated", False):

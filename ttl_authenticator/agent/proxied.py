@@ -17,6 +17,9 @@ _HEAD = re.compile(
     rb"""(<!--.*?-->)|<head(?:\s(?:"[^"]*"|'[^']*'|[^>"'])*)?>""",
     re.IGNORECASE | re.DOTALL,
 )
+_CHARSET = re.compile(
+    rb"""<meta\s[^>]*?charset\s*=\s*["']?\s*([\w-]+)""", re.IGNORECASE
+)
 _MARK = b"ttl/timer.js"
 _HTML = re.compile(
     r"text/html\s*(?:;\s*charset=[\"']?(?:utf-8|us-ascii|iso-8859-\d+)\b.*)?"
@@ -65,6 +68,7 @@ def inject(
     head = next(found, None)
     if head is None or _MARK in chunk:
         return chunk
+    _declare_charset(headers, chunk)
     tags = pages.render(page).encode("ascii", "xmlcharrefreplace")
     chunk = chunk[: head.end()] + tags + chunk[head.end() :]
     if "Content-Length" in headers:
@@ -75,6 +79,13 @@ def inject(
     for name in ("Etag", "Last-Modified", "Accept-Ranges"):
         headers.pop(name, None)
     return chunk
+
+
+def _declare_charset(headers: Any, chunk: bytes) -> None:
+    # browsers look for the page's own tag in the first kilobyte, and we push it down
+    declared, kind = _CHARSET.search(chunk[:1024]), headers.get("Content-Type", "")
+    if declared is not None and kind and "charset" not in kind.lower():
+        headers["Content-Type"] = f"{kind}; charset={declared[1].decode('ascii')}"
 
 
 def is_safe(request: Any, status_code: int, headers: Any) -> bool:

@@ -20,6 +20,7 @@ from ..core.session import Reason, State
 from ..page import files
 from .guard import Guard
 from .guarded import guarded
+from .pages import PageVariables
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -127,9 +128,11 @@ class SignedOutHandler(Guard, BaseHandler):
         sign_in_url = self.settings["login_url"]
         if next_url:
             sign_in_url = url_concat(sign_in_url, {"next": next_url})
+        ttl = PageVariables.of(self, self._why())
         html = await self.render_template(
             "ttl/signed_out.html",
-            message=self.ttl.messages[self._why().value],
+            ttl=ttl,
+            message=ttl.message,
             sign_in_url=sign_in_url,
             ttl_page=True,
         )

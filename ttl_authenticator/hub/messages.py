@@ -8,6 +8,7 @@ from __future__ import annotations
 from ..core.session import Reason
 
 DEFAULTS: dict[str, str] = {
+    "language": "en",
     Reason.IDLE.value: "You were signed out because you had been inactive for a while.",
     Reason.LIFETIME.value: "You were signed out because your session had reached "
     "its maximum length.",
@@ -33,4 +34,7 @@ DEFAULTS: dict[str, str] = {
     "sign_in": "Sign in again",
     "signed_out_title": "Signed out",
 }
-"""Text by its key; the keys of :class:`Reason` say why a session ended."""
+"""Text by its key; the keys of :class:`Reason` say why a session ended.
+
+``language`` is that of all the others, for screen readers: a BCP 47 tag.
+"""

@@ -16,6 +16,7 @@ from ..page import files, injection
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+    from ..core.session import Reason
     from .guard import Guard
 
 
@@ -30,7 +31,8 @@ class PageVariables:
         lifetime_remaining: seconds until the end of the lifetime, likewise.
         warning_period: seconds before the end at which the person is warned.
         heartbeat_interval: seconds between two reports of an active browser.
-        reason: why the session of this browser ended, ``None`` if it didn't.
+        reason: why the session of this browser ended, ``None`` if it didn't; on the
+            signed-out page the reason that this page gives, never ``None``.
         message: the text for that reason.
         messages: all texts that the timer and our pages show.
         version: changes with the static files, for caches.
@@ -64,13 +66,18 @@ class PageVariables:
     workspace: bool = False
 
     @classmethod
-    def of(cls, handler: Guard) -> PageVariables:
-        """Gather the variables for the page that a request will be answered with."""
+    def of(cls, handler: Guard, reason: Reason | None = None) -> PageVariables:
+        """Gather the variables for the page that a request will be answered with.
+
+        Args:
+            handler: of the request.
+            reason: of the end that the page tells of, if not of what was refused.
+        """
         ttl = handler.ttl
-        reason = _reason(handler)
+        reason = reason or _reason(handler)
         shared: dict[str, Any] = {
-            "reason": reason,
-            "message": None if reason is None else ttl.messages[reason],
+            "reason": None if reason is None else reason.value,
+            "message": None if reason is None else ttl.messages[reason.value],
             "messages": ttl.messages,
             "version": files.version(),
             **_addresses(handler.hub.base_url),
@@ -104,11 +111,10 @@ def _addresses(base_url: str) -> dict[str, str]:
     }
 
 
-def _reason(handler: Guard) -> str | None:
+def _reason(handler: Guard) -> Reason | None:
     if handler.current_user or handler.ttl_refused is None:
         return None
-    reason = handler.ttl_refused[1].reason
-    return None if reason is None else reason.value
+    return handler.ttl_refused[1].reason
 
 
 def install(environment: Environment) -> None:

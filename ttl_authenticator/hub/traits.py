@@ -5,11 +5,14 @@ Runs in the hub and in the command line; knows nothing of JupyterHub.
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Any, NoReturn
 
 from traitlets import Dict, TraitError, TraitType
 
 from ..core import durations
+
+_PLACEHOLDER = re.compile(r"{\w+}")
 
 
 class Duration(TraitType[Any, Any]):
@@ -48,23 +51,46 @@ class Duration(TraitType[Any, Any]):
 
 
 class Texts(Dict):
-    """Texts by key: those that are given replace those of ``defaults``."""
+    """Texts by key: those that are given replace those of ``defaults``.
+
+    A text must say something: a button without one has no name. Where the default has
+    a placeholder, such as ``{countdown}``, the text in its place has it once.
+    """
 
     def __init__(self, defaults: dict[str, str], **kwargs: Any) -> None:
         self.defaults = defaults
         super().__init__(default_value=defaults, **kwargs)
 
-    def validate(self, obj: Any, value: Any) -> dict[str, str]:
+    def validate(
+        self,
+        obj: Any,  # noqa: ARG002 - traitlets' signature
+        value: Any,
+    ) -> dict[str, str]:
         """Complete what was configured by the defaults."""
-        texts: dict[str, str] = super().validate(obj, value) or {}
-        for key, text in texts.items():
-            if key not in self.defaults:
-                keys = ", ".join(sorted(self.defaults))
-                msg = f"c.TTLAuthenticator.{self.name} has no text {key!r}. Use {keys}."
-                raise TraitError(msg)
-            if not isinstance(text, str):
-                msg = (
-                    f"c.TTLAuthenticator.{self.name}[{key!r}] is {text!r}. Use a string"
-                )
-                raise TraitError(msg)
-        return self.defaults | texts
+        if not isinstance(value, dict):
+            self._refuse("", value, f"Use a dict of strings by key: {self._keys}")
+        for key, text in value.items():
+            wanted = self._wanted(key, text)
+            if wanted is not None:
+                self._refuse(f"[{key!r}]", text, wanted)
+        return self.defaults | value
+
+    @property
+    def _keys(self) -> str:
+        return ", ".join(sorted(self.defaults))
+
+    def _wanted(self, key: Any, text: Any) -> str | None:
+        """Say what would be right instead of a text; ``None`` if it is."""
+        if key not in self.defaults:
+            return f"There is no text {key!r}, use {self._keys}"
+        if not isinstance(text, str) or not text.strip():
+            return "Use a string that isn't blank, or leave it out for the default"
+        default = self.defaults[key]
+        for placeholder in _PLACEHOLDER.findall(default):
+            if text.count(placeholder) != 1:
+                return f"Use a string with one {placeholder} in it, like {default!r}"
+        return None
+
+    def _refuse(self, key: str, value: Any, wanted: str) -> NoReturn:
+        msg = f"c.TTLAuthenticator.{self.name}{key} is {value!r}. {wanted}."
+        raise TraitError(msg)
