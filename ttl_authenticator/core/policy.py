@@ -115,6 +115,11 @@ class Policy:
         """Return the limits of a person, before any hook."""
         return self._with(self.resolve(person))
 
+    def reduced(self, person: Person) -> Person:
+        """Return somebody with the same limits and nothing else of their own."""
+        name = person.name if person.name in self.users else ""
+        return Person(name, person.admin, person.groups.intersection(self.groups))
+
     def strictest(self, person: Person) -> Limits:
         """Return the strictest that any layer says that concerns a person."""
         values = self.resolve(person)

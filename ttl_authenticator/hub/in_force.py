@@ -78,6 +78,7 @@ class LimitsInForce:
         self.is_personal = policy.is_personal or hook is not None
         self.defaults = policy.defaults.fitted()
         self._standing: dict[int, Standing] = {}
+        self._shared: dict[Any, Any] = {}
         self._asking: dict[int, asyncio.Task[None]] = {}
         self._parallel = asyncio.Semaphore(PARALLEL)
         self._tell: Callable[[int], None] = _nobody
@@ -138,6 +139,7 @@ class LimitsInForce:
         """Read users again, ask the hook again, and forget all others."""
         for user_id in self._standing.keys() - user_ids:
             del self._standing[user_id]
+        self._shared.clear()
         for batch in _batches(user_ids):
             self._read(batch)
             if self.hook is not None:
@@ -158,10 +160,14 @@ class LimitsInForce:
         known = self._standing.get(user_id)
         if known is not None and known.person == person:
             return
-        static = self.policy.limits(person)
+        # most people differ in nothing: thousands of them share what is equal
+        person = person._replace(groups=self._same(person.groups))
+        static = self._limits_of(self.policy.reduced(person))
         if known is None:
-            # what the hook will say isn't known: nothing ends by a guess
-            limits = replace(static, provisional=self.hook is not None)
+            limits = static
+            if self.hook is not None:
+                # what it will say isn't known: nothing ends by a guess
+                limits = self._same(replace(static, provisional=True))
             self._standing[user_id] = Standing(person, static, limits)
         else:
             known.person, known.static = person, static
@@ -169,6 +175,15 @@ class LimitsInForce:
             self._set(user_id, static)
         else:
             self._ask(user_id)
+
+    def _limits_of(self, kind: Person) -> Limits:
+        limits: Limits | None = self._shared.get(kind)
+        if limits is None:
+            limits = self._shared[kind] = self.policy.limits(kind)
+        return limits
+
+    def _same(self, value: Any) -> Any:
+        return self._shared.setdefault(value, value)
 
     def _set(self, user_id: int, limits: Limits) -> None:
         standing = self._standing[user_id]
@@ -205,7 +220,7 @@ class LimitsInForce:
         if standing is None:
             return
         if answer is not None:
-            standing.answer = answer
+            answer = standing.answer = self._same(answer)
         else:
             # fail closed: also what the hook had tightened stays tight
             answer = self.policy.strictest(standing.person)
