@@ -6,10 +6,14 @@ at the proxy's address; asks nobody and changes nothing.
 
 from __future__ import annotations
 
+import math
 import os
+import shutil
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlparse
+
+from jupyterhub.proxy import ConfigurableHTTPProxy
 
 from ..core.durations import write
 from . import limit_checks
@@ -51,6 +55,7 @@ def findings(
         *limit_checks.profile(authenticator),
         *_silent_login(authenticator),
         *_hub(app),
+        *_proxy(app),
     ]
     return sorted(dict.fromkeys(found), key=lambda finding: finding.level.value)
 
@@ -69,7 +74,7 @@ def _cookies(policy: Policy, app: Any) -> Iterator[Finding]:
             name,
             f"{name} is {days:g}, shorter than {longest.name} of {write(lifetime)}: "
             "people would be signed out early. Set it to "
-            f"{lifetime / DAY:.3g} or more.",
+            f"{math.ceil(lifetime / DAY * 100) / 100:g} or more.",
         )
     elif seconds > FAR_ABOVE * lifetime:
         yield warning(
@@ -175,6 +180,30 @@ def _hub(app: Any) -> Iterator[Finding]:
             "(c.JupyterHub.ssl_cert), bind it to 127.0.0.1, or, if something in front "
             "of it speaks https, name that by c.JupyterHub.public_url.",
         )
+
+
+def _proxy(app: Any) -> Iterator[Finding]:
+    section, name = app.config.ConfigurableHTTPProxy, "ConfigurableHTTPProxy.command"
+    if not issubclass(app.proxy_class, ConfigurableHTTPProxy):
+        return
+    command = section.get("command") or ["configurable-http-proxy"]
+    first = command if isinstance(command, str) else command[0]
+    if _is_python_script(shutil.which(first)):
+        yield warning(
+            f"c.{name}",
+            f"c.{name} is {first}, which is written in Python: it doesn't tell "
+            "browsers that a server has closed a websocket, so pages freeze at the end "
+            "of a session. Use the one from npm.",
+        )
+
+
+def _is_python_script(path: str | None) -> bool:
+    try:
+        with open(path or "", "rb") as file:  # noqa: PTH123 - Path("") is a folder
+            first_line = file.readline(200)
+    except OSError:
+        return False
+    return first_line.startswith(b"#!") and b"python" in first_line
 
 
 def _is_local(url: Any) -> bool:
