@@ -28,11 +28,13 @@ _PATTERN = re.compile(
 
 
 def show(value: object) -> str:
-    """Show a value in a message, an int of any length as well."""
+    """Show a value in a message, an int of any length and what can't be shown."""
     try:
         return repr(value)
     except ValueError:
         return f"a {type(value).__name__} too long to print"
+    except Exception:  # noqa: BLE001 - somebody's own class may do anything
+        return f"a {type(value).__name__} that can't be printed"
 
 
 class DurationError(ValueError):

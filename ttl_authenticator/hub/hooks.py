@@ -62,6 +62,7 @@ async def call(hook: Any, *arguments: Any) -> Any:
     loop = asyncio.get_running_loop()
     began = loop.time()
     task = asyncio.ensure_future(_answer(hook, *arguments))
+    task.add_done_callback(_look_at)
     try:
         # one that catches its cancellation must not hold us up
         await asyncio.wait({task}, timeout=PATIENCE)
@@ -82,8 +83,18 @@ async def call(hook: Any, *arguments: Any) -> Any:
 
 
 async def _answer(hook: Any, *arguments: Any) -> Any:
-    answer = hook(*arguments)
-    return await answer if inspect.isawaitable(answer) else answer
+    try:
+        answer = hook(*arguments)
+        return await answer if inspect.isawaitable(answer) else answer
+    except SystemExit as error:
+        msg = "SystemExit, which would stop the hub"
+        raise RuntimeError(msg) from error
+
+
+def _look_at(task: asyncio.Task[Any]) -> None:
+    # what fails after it was given up is nobody's, and asyncio would complain
+    if not task.cancelled():
+        task.exception()
 
 
 def _describe(error: BaseException) -> str:

@@ -92,9 +92,12 @@ class LimitsInForce:
             return self.defaults
         standing = self._standing.get(user_id)
         if standing is None:
-            self.read([user_id])
+            known = self._try_to_read([user_id])
             standing = self._standing.get(user_id)
-        return standing.limits if standing else self.policy.strictest_of_all()
+            if standing is None:
+                # nobody ends by a guess, nor goes on by one
+                return replace(self.policy.strictest_of_all(), provisional=not known)
+        return standing.limits
 
     def begin(self, tell: Callable[[int], None]) -> None:
         """Follow the hub's users from now on.
@@ -147,6 +150,15 @@ class LimitsInForce:
                 await asyncio.gather(*asked)
             await asyncio.sleep(0)
 
+    def _try_to_read(self, user_ids: list[int]) -> bool:
+        try:
+            self.read(user_ids)
+        except Exception:
+            # a database that is down is asked again within a minute
+            self.log.exception("The limits of people can't be read; trying again")
+            return False
+        return True
+
     def _read(self, user_ids: list[int]) -> None:
         people = self.people.read(user_ids)
         for user_id in user_ids:
@@ -198,22 +210,35 @@ class LimitsInForce:
         if task is None:
             task = asyncio.ensure_future(self._ask_hook(user_id))
             self._asking[user_id] = task
-            task.add_done_callback(lambda _: self._asking.pop(user_id, None))
         return task
 
     async def _ask_hook(self, user_id: int) -> None:
+        try:
+            async with self._parallel:
+                answer = await self._answer_for(user_id)
+        finally:
+            # from here on a change asks anew
+            del self._asking[user_id]
+        self._answered(user_id, answer)
+
+    async def _answer_for(self, user_id: int) -> Limits | None:
         assert self.hook is not None  # noqa: S101 - only then it is called
-        async with self._parallel:
-            while (standing := self._standing.get(user_id)) is not None:
-                person, static = standing.person, standing.static
+        answer = None
+        while (asked := self._standing.get(user_id)) is not None:
+            person = asked.person
+            try:
                 user = self.user_of(user_id)
                 if user is None:
-                    return
-                answer = await self.hook.ask(user, static)
-                if person == standing.person:
-                    self._answered(user_id, answer)
-                    return
-                # somebody else by now, as far as limits go
+                    return None
+                answer = await self.hook.ask(user, asked.static)
+            except Exception:
+                self.log.exception("limits_hook can't be asked for %s", person.name)
+                answer = None
+            now = self._standing.get(user_id)
+            if now is None or now.person == person:
+                break
+            # somebody else by now, as far as limits go
+        return answer
 
     def _answered(self, user_id: int, answer: Limits | None) -> None:
         standing = self._standing.get(user_id)
@@ -239,7 +264,8 @@ class LimitsInForce:
         concerned = in_groups | (news.user_ids & self._standing.keys())
         if concerned:
             # in the middle of a flush nothing can be read
-            asyncio.get_running_loop().call_soon(self.read, sorted(concerned))
+            loop = asyncio.get_running_loop()
+            loop.call_soon(self._try_to_read, sorted(concerned))
 
 
 def _nobody(_: int) -> None:

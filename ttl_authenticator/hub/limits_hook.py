@@ -72,7 +72,8 @@ class LimitsHook:
                 self.policy.profile.name,
                 self.policy.profile.source,
             )
-        return clamped.fitted()
+        beat = self.policy.defaults.heartbeat_interval
+        return replace(clamped, heartbeat_interval=beat).fitted()
 
 
 def read_answer(answer: Any, static: Limits) -> Limits:
