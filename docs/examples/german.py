@@ -23,6 +23,11 @@ c.TTLAuthenticator.idle_timeout = "15m"
 c.TTLAuthenticator.max_lifetime = "10h"
 c.TTLAuthenticator.warning_period = "2m"
 
+# not much longer than a session
+c.JupyterHub.cookie_max_age_days = 1
+# personal tokens have no session, but an end
+c.JupyterHub.token_expires_in_max_seconds = 30 * 86400
+
 c.TTLAuthenticator.messages = {
     "language": "de",
     # why the session ended

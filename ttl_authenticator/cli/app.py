@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from typing import NoReturn
 
 from .. import __version__
-from . import demo
+from . import check, demo, explain
 from .errors import CommandError
 
 PROGRAM = "ttl-authenticator"
 
 INTERRUPTED = 130
 """The exit code after Ctrl-C, 128 + SIGINT, as shells expect it."""
+
+
+PIPE_CLOSED = 141
+"""The exit code when nobody reads on, as with ``| head``: 128 + SIGPIPE."""
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -36,11 +41,16 @@ def run(argv: list[str] | None) -> int:
     arguments = parser().parse_args(argv)
     try:
         code: int = arguments.run(arguments)
+        sys.stdout.flush()
     except CommandError as error:
         print(f"{PROGRAM}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return INTERRUPTED
+    except BrokenPipeError:
+        # Python flushes once more at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
     return code
 
 
@@ -52,5 +62,6 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    demo.add_command(commands)
+    for command in (demo, check, explain):
+        command.add_command(commands)
     return top

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from jupyterhub.auth import Authenticator
 from jupyterhub.utils import maybe_future
-from traitlets import Bool, Enum, List, Unicode, default
+from traitlets import Bool, List, Unicode, default
 
 from ..core.session import Reason
 from . import (
@@ -27,7 +27,7 @@ from . import (
 from .agents import Server
 from .bootstrap import Bootstrap
 from .hooks import Hook
-from .traits import Texts
+from .traits import Choice, Texts
 
 if TYPE_CHECKING:
     from .sessions import HubSessions
@@ -87,7 +87,7 @@ class TTLAuthenticator(Authenticator):
         The next sign-in stores it anew. False: keep it.""",
     ).tag(config=True)
 
-    agent = Enum(
+    agent = Choice(
         ("inject", "installed", "off"),
         "inject",
         help="""How our extension gets into users' servers.
@@ -108,7 +108,7 @@ class TTLAuthenticator(Authenticator):
         the server runs in, which has to be 3.8 or newer.""",
     ).tag(config=True)
 
-    agent_form = Enum(
+    agent_form = Choice(
         ("auto", "cmd", "batchspawner", "none"),
         "auto",
         help="""How the agent is put into a spawn.
@@ -127,7 +127,7 @@ class TTLAuthenticator(Authenticator):
         by itself keeps a session alive: name only those that don't. []: none.""",
     ).tag(config=True)
 
-    unmonitored_servers = Enum(
+    unmonitored_servers = Choice(
         ("expire", "stop"),
         "expire",
         help="""What to do with a server without an agent when a session of it ends.

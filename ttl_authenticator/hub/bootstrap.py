@@ -71,7 +71,7 @@ class Bootstrap:
         log: logging.Logger | Any,
     ) -> None:
         _check_one_of("agent", mode, MODES)
-        _check_one_of("form of the agent", form, spawner_forms.FORMS)
+        _check_one_of("agent_form", form, spawner_forms.FORMS)
         _check_word(python)
         self.mode, self.form, self.log = mode, form, log
         # isolated: neither the working directory nor the user's site-packages count
@@ -160,7 +160,7 @@ class Bootstrap:
 
 def _check_one_of(what: str, value: str, choices: tuple[str, ...]) -> None:
     if value not in choices:
-        msg = f"the {what} is {value!r}, not one of {', '.join(choices)}"
+        msg = f"c.TTLAuthenticator.{what} is {value!r}. Use one of {', '.join(choices)}"
         raise BootstrapError(msg)
 
 
@@ -168,7 +168,7 @@ def _check_word(python: str) -> None:
     # what shells, systemd (%) and options (-) would read as something else
     if python != shlex.quote(python) or "%" in python or python.startswith("-"):
         msg = (
-            f"the agent's python is {python!r}: it must be one word, a name such as "
-            "python3 or a path, of letters, digits and ./_+@:,=-"
+            f"c.TTLAuthenticator.agent_python is {python!r}. Use one word, a name such "
+            "as python3 or a path, of letters, digits and ./_+@:,=-"
         )
         raise BootstrapError(msg)

@@ -6,6 +6,7 @@ at the proxy's address; asks nobody and changes nothing.
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 import shutil
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlparse
 
 from jupyterhub.proxy import ConfigurableHTTPProxy
+from traitlets.config.loader import LazyConfigValue
 
 from ..core.durations import write
 from . import limit_checks
@@ -53,6 +55,7 @@ def findings(
         *limit_checks.extensions(policy),
         *limit_checks.names(authenticator, app, groups),
         *limit_checks.profile(authenticator),
+        *limit_checks.agent(authenticator),
         *_silent_login(authenticator),
         *_hub(app),
         *_proxy(app),
@@ -104,13 +107,13 @@ def _tokens(policy: Policy, app: Any) -> Iterator[Finding]:
             f"{name} is 0: personal tokens, which have no session, never expire. "
             f"Set the longest time for which one may be used, such as {30 * DAY:.0f}.",
         )
-    for section, environment in _environments(app):
+    for name, environment in _environments(app):
         if _is_on(environment.get(TOKEN_IN_URL)):
             yield warning(
-                f"c.{section}.environment",
-                f"c.{section}.environment sets {TOKEN_IN_URL}: a personal token in an "
-                "address opens a server in a browser without a session, and so "
-                "without limits. Remove it.",
+                name,
+                f"{name} sets {TOKEN_IN_URL}: a personal token in an address opens a "
+                "server in a browser without a session, and so without limits. "
+                "Remove it.",
             )
 
 
@@ -124,13 +127,21 @@ def _longest_lifetime(policy: Policy) -> Value | None:
 
 
 def _environments(app: Any) -> Iterator[tuple[str, Any]]:
+    """List what settings bring into a server's environment, by setting."""
     for section, settings in app.config.items():
         if section.endswith("Spawner"):
-            environment = settings.get("environment")
+            environment = _given(settings, "environment", {})
             if isinstance(environment, dict):
-                yield section, environment
-            if TOKEN_IN_URL in (settings.get("env_keep") or ()):
-                yield section, os.environ
+                yield f"c.{section}.environment", environment
+            if TOKEN_IN_URL in _given(settings, "env_keep", []):
+                yield f"c.{section}.env_keep", os.environ
+
+
+def _given(settings: Any, name: str, default: Any) -> Any:
+    value = settings.get(name, default)
+    # of c.Spawner.env_keep.append(...): a copy, as it keeps what it is asked first
+    is_change = isinstance(value, LazyConfigValue)
+    return copy.deepcopy(value).get_value(default) if is_change else value
 
 
 def _is_on(value: Any) -> bool:
@@ -149,7 +160,7 @@ def _silent_login(authenticator: Any) -> Iterator[Finding]:
     setting = f"c.Authenticator.{names[0]}"
     parameters = getattr(authenticator, "extra_authorize_params", None)
     if isinstance(parameters, dict):
-        if {"prompt", "max_age"} & parameters.keys():
+        if parameters.get("prompt", "none") != "none" or "max_age" in parameters:
             return
         remedy = "c.OAuthenticator.extra_authorize_params = {'prompt': 'login'}"
     else:
@@ -171,7 +182,8 @@ def _hub(app: Any) -> Iterator[Finding]:
             "jupyterhub-idle-culler stop what isn't used.",
         )
     name, url = "c.JupyterHub.bind_url", urlparse(app.bind_url)
-    encrypted = "https" in (url.scheme, urlparse(app.public_url).scheme)
+    schemes = (url.scheme, urlparse(app.public_url).scheme)
+    encrypted = app.ssl_cert or "https" in schemes
     if url.scheme.startswith("http") and not (encrypted or _is_local(url)):
         yield warning(
             name,
@@ -186,8 +198,8 @@ def _proxy(app: Any) -> Iterator[Finding]:
     section, name = app.config.ConfigurableHTTPProxy, "ConfigurableHTTPProxy.command"
     if not issubclass(app.proxy_class, ConfigurableHTTPProxy):
         return
-    command = section.get("command") or ["configurable-http-proxy"]
-    first = command if isinstance(command, str) else command[0]
+    command = _given(section, "command", ["configurable-http-proxy"])
+    first = command if isinstance(command, str) else next(iter(command), "")
     if _is_python_script(shutil.which(first)):
         yield warning(
             f"c.{name}",

@@ -29,6 +29,9 @@ FIRST_RETRY = 1.0
 LAST_RETRY = 60.0
 """Seconds between two attempts at the steps of an end that fail, doubling."""
 
+LONGEST_WAIT = 1.0
+"""Seconds between two looks at the deadlines: the machine may have slept."""
+
 CROWD = 50
 """Sessions marked as ended between two turns of the hub's loop, at most."""
 
@@ -192,12 +195,12 @@ class Enforcement:
 
     async def _until_next_deadline(self) -> None:
         deadline = self.registry.next_deadline()
-        # a second at most: sessions are added and the machine may have slept
-        delay = 1.0 if deadline is None else deadline - self.registry.clock()
+        delay = LONGEST_WAIT
+        if deadline is not None:
+            delay = min(max(deadline - self.registry.clock(), 0.0), LONGEST_WAIT)
         self._wake.clear()
-        waiting = self._wake.wait()
         try:
-            await asyncio.wait_for(waiting, timeout=min(max(delay, 0.0), 1.0))
+            await asyncio.wait_for(self._wake.wait(), timeout=delay)
         except asyncio.TimeoutError:
             return
 

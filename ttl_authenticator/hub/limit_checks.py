@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..core.durations import write
-from ..core.policy import Person
+from ..core.policy import ENDING, Person
 from .findings import error, warning
 
 if TYPE_CHECKING:
@@ -42,43 +42,46 @@ def _too_lax(profile: Any, value: Value) -> Finding:
     )
 
 
-def _kinds(policy: Policy) -> Iterator[tuple[str, Person]]:
-    """List one person for each layer, with the setting that makes them special."""
-    yield "", Person("")
+def _kinds(policy: Policy) -> Iterator[Person]:
+    """List one person for each layer."""
+    yield Person("")
     for group in policy.groups:
-        yield f"group_limits[{group!r}]", Person("", groups=frozenset({group}))
+        yield Person("", groups=frozenset({group}))
     for user in policy.users:
-        yield f"user_limits[{user!r}]", Person(user)
+        yield Person(user)
     if policy.admins:
-        yield "admin_limits", Person("", admin=True)
+        yield Person("", admin=True)
 
 
 def warnings(policy: Policy) -> Iterator[Finding]:
     """Look for people who are warned too late to react."""
-    for _, person in _kinds(policy):
-        asked = policy.resolve(person)["warning_period"]
-        limits = policy.limits(person)
-        if limits.shortest is None:
+    for person in _kinds(policy):
+        values, limits = policy.resolve(person), policy.limits(person)
+        asked = values["warning_period"]
+        shortest = min((values[key] for key in ENDING), key=lambda value: value.length)
+        if shortest.seconds is None:
             continue
-        if asked.length >= limits.shortest:
+        if asked.length >= shortest.length:
             yield warning(
                 asked.name,
-                f"{asked.name} of {write(asked.length)} doesn't fit into a limit of "
-                f"{write(limits.shortest)}: warning {write(limits.warning_period)} "
-                "before the end. Shorten it, or lengthen the limit.",
+                f"{asked.name} of {write(asked.length)} doesn't fit into "
+                f"{shortest.name} of {write(shortest.length)}: people are warned "
+                f"{write(limits.warning_period)} before the end. Shorten it, or "
+                "lengthen the limit.",
             )
         if limits.warning_period < SHORTEST_WARNING:
             yield warning(
                 asked.name,
-                f"{asked.name}: people are warned {write(limits.warning_period)} "
-                f"before the end, and WCAG 2.2.1 asks for {SHORTEST_WARNING:g}s to "
-                "react. Lengthen it, and the limit if it is too short for that.",
+                f"{asked.name}: with {shortest.name} of {write(shortest.length)} "
+                f"people are warned {write(limits.warning_period)} before the end, and "
+                f"WCAG 2.2.1 asks for {SHORTEST_WARNING:g}s to react. Lengthen it, and "
+                "the limit if it is too short for that.",
             )
 
 
 def extensions(policy: Policy) -> Iterator[Finding]:
     """Look for people who can't extend a session often enough."""
-    for _, person in _kinds(policy):
+    for person in _kinds(policy):
         values = policy.resolve(person)
         idle, lifetime = values["idle_timeout"], values["max_lifetime"]
         if lifetime.seconds is None or idle.seconds is None:
@@ -108,7 +111,15 @@ def names(
                 "c.JupyterHub.load_groups.",
             )
     for user in policy.users:
-        normal = authenticator.normalize_username(user)
+        try:
+            normal = authenticator.normalize_username(user)
+        except Exception as failure:  # noqa: BLE001 - the wrapped class's own code
+            yield error(
+                "c.TTLAuthenticator.user_limits",
+                f"c.TTLAuthenticator.user_limits[{user!r}]: the authenticator has no "
+                f"such name ({type(failure).__name__}: {failure}). Remove it.",
+            )
+            continue
         if normal != user:
             yield error(
                 "c.TTLAuthenticator.user_limits",
@@ -123,6 +134,17 @@ def names(
             f"'strictest' a group makes nothing laxer than the {write(default)} of "
             f"c.TTLAuthenticator.{value.key}. Raise that, and give the others a "
             "group; or use 'most-lenient'.",
+        )
+
+
+def agent(authenticator: Any) -> Iterator[Finding]:
+    """Look for what needs the agent where there is none."""
+    if authenticator.agent == "off" and authenticator.unmonitored_servers == "stop":
+        yield warning(
+            "c.TTLAuthenticator.unmonitored_servers",
+            "c.TTLAuthenticator.unmonitored_servers is 'stop' and has no effect with "
+            "c.TTLAuthenticator.agent 'off': no server is told of an end, nor stopped. "
+            "Use 'inject' or 'installed'.",
         )
 
 

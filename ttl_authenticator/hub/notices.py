@@ -122,13 +122,15 @@ class Notices:
         loop = asyncio.get_running_loop()
         began, delay, overdue = loop.time(), FIRST_RETRY, False
         while (outcome := await self._attempt(server)) is Outcome.FAILED:
-            if not overdue and loop.time() - began >= PATIENCE:
+            left = began + PATIENCE - loop.time()
+            if not overdue and left <= 0:
                 overdue = True
                 await self._report(server, "doesn't acknowledge the end of a session")
             wake = self._wake[server]
             wake.clear()
             try:
-                await asyncio.wait_for(wake.wait(), delay)
+                pause = delay if overdue else min(delay, left)
+                await asyncio.wait_for(wake.wait(), pause)
             except asyncio.TimeoutError:
                 delay = min(delay * 2, LAST_RETRY)
         if outcome is Outcome.NO_AGENT:

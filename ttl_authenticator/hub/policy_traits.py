@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from traitlets import Dict, Enum, TraitError
+from traitlets import Dict, TraitError
 
 from ..core import durations, entries
 from ..core.limits import Limits
 from ..core.policy import ENDING, Policy, Rule
 from ..core.profiles import PROFILES
 from .hooks import Hook
-from .traits import Duration
+from .traits import Choice, Duration
 
 FORMS = 'Forms: 900, "90s", "15m", "8h", "1h30m", "2d", timedelta. None: no limit.'
 
@@ -88,7 +88,7 @@ HEARTBEAT_INTERVAL = Duration(
     idle_timeout.""",
 ).tag(config=True)
 
-PROFILE = Enum(
+PROFILE = Choice(
     (None, *PROFILES),
     None,
     help=f"""A standard to meet: it sets the limits that you don't set.
@@ -118,8 +118,8 @@ ADMIN_LIMITS = Entry(
     They win over those of groups. An entry as in group_limits.""",
 ).tag(config=True)
 
-GROUP_RULE = Enum(
-    [rule.value for rule in Rule],
+GROUP_RULE = Choice(
+    tuple(rule.value for rule in Rule),
     Rule.STRICTEST.value,
     help="""Which limits count for somebody in several groups.
 

@@ -156,7 +156,12 @@ def _limits_in_force(authenticator: TTLAuthenticator, app: Any) -> LimitsInForce
     return LimitsInForce(policy, people, hook, app.users.get, authenticator.log)
 
 
-def _open_store(authenticator: TTLAuthenticator, app: Any) -> SessionStore:
+def store_url(authenticator: TTLAuthenticator, app: Any) -> str:
+    """Return the URL of the sessions' database.
+
+    Raises:
+        StartupError: it can't be the hub's own SQLite file.
+    """
     url = authenticator.db_url or derive_url(app.db_url)
     if is_same_file(url, app.db_url):
         msg = (
@@ -164,6 +169,11 @@ def _open_store(authenticator: TTLAuthenticator, app: Any) -> SessionStore:
             "lock the other out. Name another file, or leave it empty."
         )
         raise StartupError(msg)
+    return url
+
+
+def _open_store(authenticator: TTLAuthenticator, app: Any) -> SessionStore:
+    url = store_url(authenticator, app)
     # the hub's own database is reached as the hub reaches it
     options = app.db_kwargs if url == app.db_url else {}
     try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any, NoReturn
 
-from traitlets import Dict, TraitError, TraitType
+from traitlets import Dict, Enum, TraitError, TraitType
 
 from ..core import durations
 
@@ -48,6 +48,22 @@ class Duration(TraitType[Any, Any]):
             f"c.{section}.{self.name} is {durations.show(value)}, which is no "
             f"duration. Use {durations.FORMS}, at most 3650d{none}."
         )
+
+
+class Choice(Enum):  # type: ignore[type-arg]  # no generic in older traitlets
+    """One of some values; a message tells which."""
+
+    def validate(self, obj: Any, value: Any) -> Any:  # noqa: ARG002
+        """Refuse any other value."""
+        values = self.values or ()
+        if value in values:
+            return value
+        choices = ", ".join(map(repr, values))
+        msg = (
+            f"c.TTLAuthenticator.{self.name} is {durations.show(value)}. "
+            f"Use one of {choices}."
+        )
+        raise TraitError(msg)
 
 
 class Texts(Dict):

@@ -16,6 +16,8 @@ from jupyterhub.traitlets import EntryPointType
 from traitlets import TraitError
 from traitlets.config import Config, Configurable
 
+from ..core.durations import show
+
 HELP = """The authenticator that really authenticates.
 
 The name of an entry point ("github"), a dotted path or a class. It is configured in
@@ -28,8 +30,9 @@ class _AuthenticatorClass(EntryPointType):
     def validate(self, obj: Any, value: Any) -> Any:
         try:
             return super().validate(obj, value)
-        except TraitError:
-            raise
+        except TraitError as error:
+            msg = f"{show(value)} {'names' if isinstance(value, str) else 'is'} none"
+            raise TraitError(msg) from error
         except Exception as error:
             # the import of somebody's module runs their code
             msg = f"{value!r} can't be imported: {type(error).__name__}: {error}"
