@@ -13,6 +13,8 @@ from ttl_authenticator.core.durations import (
     DurationError,
     parse,
     parse_text,
+    show,
+    write,
 )
 
 GOOD = [
@@ -237,3 +239,88 @@ def test_no_text_is_anything_but_a_duration_or_an_error(text):
     except DurationError:
         return
     assert 0 < seconds <= LONGEST
+
+
+# -- writing ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (1.0, "1s"),
+        (59.0, "59s"),
+        (60.0, "1m"),
+        (61.0, "1m1s"),
+        (90.0, "1m30s"),
+        (120.0, "2m"),
+        (900.0, "15m"),
+        (3600.0, "1h"),
+        (3601.0, "1h1s"),
+        (5400.0, "1h30m"),
+        (43200.0, "12h"),
+        (86400.0, "1d"),
+        (86401.0, "1d1s"),
+        (183845.0, "2d3h4m5s"),
+        (315360000.0, "3650d"),
+        (0.25, "0.25s"),
+        (0.5, "0.5s"),
+        (12.5, "12.5s"),
+        (60.5, "1m0.5s"),
+        (900, "15m"),
+    ],
+)
+def test_durations_are_written_as_people_do(seconds, text):
+    """The largest units first, and none that is zero."""
+    assert text == write(seconds)
+
+
+@given(st.integers(1, 3650 * 86400))
+def test_what_is_written_can_be_read(seconds):
+    """A message that names a duration names one that a setting accepts."""
+    assert seconds == parse(write(seconds))
+
+
+@given(st.integers(1, 3650 * 86400 * 4).map(lambda quarters: quarters / 4))
+def test_parts_of_a_second_survive_writing(seconds):
+    """Half of a limit, for example, which a warning is shortened to."""
+    assert seconds == parse(write(seconds))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        # 3960.0000000000005: the rest is an error of floats, not a duration
+        (3600 * 1.1, "1h6m"),
+        (86400 * 1.1, "1d2h24m"),
+        (3600 * 0.55, "33m"),
+        (60 * 2.3, "2m18s"),
+    ],
+)
+def test_a_products_last_digit_is_not_written(seconds, text):
+    """``3600 * 1.1`` in a file is an hour and six minutes to everybody."""
+    assert text == write(seconds)
+    assert seconds == pytest.approx(parse(write(seconds)))
+
+
+# -- showing ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [None, "5m", 7, 1.5, [1], {"a": 1}, b"x", True])
+def test_a_value_is_shown_as_it_is_written(value):
+    """So that it can be found in a file."""
+    assert repr(value) == show(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (10**5000, "a int too long to print"),
+        (-(10**5000), "a int too long to print"),
+        ([10**5000], "a list too long to print"),
+        ({"a": {"b": 10**5000}}, "a dict too long to print"),
+    ],
+    ids=["int", "negative", "in a list", "in dicts"],
+)
+def test_a_number_that_python_does_not_print_is_described(value, text):
+    """A message is no place for another error."""
+    assert text == show(value)

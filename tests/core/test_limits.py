@@ -88,3 +88,59 @@ def test_limits_in_force_cannot_be_changed_by_who_reads_them():
     limits = Limits(60, 600, 10, 10)
     with pytest.raises(dataclasses.FrozenInstanceError):
         limits.idle_timeout = None
+
+
+# -- two of them --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("idle", "other_idle", "expected"),
+    [
+        (60.0, 30.0, 30.0),
+        (30.0, 60.0, 30.0),
+        (60.0, None, 60.0),
+        (None, 60.0, 60.0),
+        (None, None, None),
+    ],
+)
+def test_the_stricter_of_two_ends_sooner(idle, other_idle, expected):
+    """Limit by limit; ``None`` ends nothing."""
+    one, other = Limits(idle, 600, 10, 1), Limits(other_idle, 600, 99, 99)
+    assert expected == one.stricter(other).idle_timeout
+    one, other = Limits(None, idle, 10, 1), Limits(None, other_idle, 99, 99)
+    assert expected == one.stricter(other).max_lifetime
+
+
+@given(LIMITS, LIMITS)
+def test_the_stricter_is_laxer_than_neither(one, other):
+    """In both orders the same ends; fitted; never a longer warning than before."""
+    stricter = one.stricter(other)
+    for key in ("idle_timeout", "max_lifetime"):
+        found, said = getattr(stricter, key), [getattr(x, key) for x in (one, other)]
+        assert all(s is None or found <= s for s in said)
+        assert (found is None) is (said == [None, None])
+        assert found == getattr(other.stricter(one), key)
+    assert stricter == stricter.fitted()
+    assert stricter.warning_period <= one.warning_period
+    assert stricter.heartbeat_interval <= one.heartbeat_interval
+
+
+@given(LIMITS)
+def test_lifted_limits_end_nothing(limits):
+    """The warning and the heartbeat stay, for pages that go on asking."""
+    lifted = limits.lifted()
+    assert (None, None, None) == (
+        lifted.idle_timeout,
+        lifted.max_lifetime,
+        lifted.shortest,
+    )
+    assert limits.warning_period == lifted.warning_period
+    assert limits.heartbeat_interval == lifted.heartbeat_interval
+
+
+def test_limits_are_settled_unless_said_otherwise():
+    """Only what waits for an answer is provisional, and stays so when fitted."""
+    assert not Limits(60, 600, 10, 10).provisional
+    provisional = Limits(60, 600, 90, 90, provisional=True)
+    assert provisional.fitted().provisional
+    assert provisional != dataclasses.replace(provisional, provisional=False)

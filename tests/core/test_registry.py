@@ -15,7 +15,7 @@ from hypothesis.stateful import (
 )
 
 from ttl_authenticator.core.limits import Limits
-from ttl_authenticator.core.registry import SessionRegistry
+from ttl_authenticator.core.registry import PROVISIONAL_LOOK, SessionRegistry
 from ttl_authenticator.core.session import (
     MAX_SESSION_IDS,
     End,
@@ -756,6 +756,269 @@ def test_ended_and_forgotten_sessions_are_not_due(registry, clock):
     assert None is registry.next_deadline()
 
 
+# -- limits that change -------------------------------------------------------
+
+
+class InForce:
+    """Limits of each user, to be changed; a change is told to the registry."""
+
+    def __init__(self, clock, idle=IDLE, lifetime=LIFETIME):
+        self.of = {user: limits(idle, lifetime) for user in (ALICE, BOB)}
+        self.registry = SessionRegistry(clock, self.of.__getitem__)
+
+    def change(self, idle, lifetime=LIFETIME, user_id=ALICE, provisional=False):
+        """Put other limits in force for a user."""
+        self.of[user_id] = limits(idle, lifetime, provisional)
+        self.registry.reschedule(user_id)
+
+
+def limits(idle, lifetime, provisional=False):
+    """Return limits with the heartbeat that these tests count with."""
+    return Limits(idle, lifetime, 10, BEAT, provisional)
+
+
+@pytest.fixture
+def in_force(clock):
+    """Return limits that can be changed, with an empty registry."""
+    return InForce(clock)
+
+
+def test_a_shortened_limit_is_due_earlier_and_once(in_force, clock):
+    """At its own second, and not again at the one that it had before."""
+    opened = in_force.registry.open(session())
+    in_force.change(20.0)
+    assert START + 20 == in_force.registry.next_deadline()
+    clock.now += 19.999
+    assert [] == reported(in_force.registry)
+    clock.now += 0.001
+    assert [(opened, Reason.IDLE)] == reported(in_force.registry)
+    for _ in range(10):
+        clock.now += 10
+        assert [] == reported(in_force.registry)
+
+
+def test_a_shortened_lifetime_is_due_earlier_and_once(in_force, clock):
+    """The same for the limit that no activity moves."""
+    opened = in_force.registry.open(session())
+    clock.now += 25
+    in_force.registry.touch(opened, clock.now)
+    in_force.change(IDLE, lifetime=30.0)
+    clock.now += 5
+    assert [(opened, Reason.LIFETIME)] == reported(in_force.registry)
+    clock.now += 1000
+    assert [] == reported(in_force.registry)
+
+
+def test_a_limit_shortened_into_the_past_is_due_at_once(in_force, clock):
+    """Nobody keeps what a limit has taken away already."""
+    opened = in_force.registry.open(session())
+    clock.now += 50
+    in_force.change(20.0)
+    assert ended(Reason.IDLE) == in_force.registry.judge(opened)
+    assert clock.now >= in_force.registry.next_deadline()
+    assert [(opened, Reason.IDLE)] == reported(in_force.registry)
+    assert [] == reported(in_force.registry)
+
+
+def test_a_session_outlives_the_deadline_that_was_lengthened(in_force, clock):
+    """The old look at it finds it alive, and comes again at the new deadline."""
+    opened = in_force.registry.open(session())
+    in_force.change(100.0)
+    assert START + 60 == in_force.registry.next_deadline()
+    clock.now += 60
+    assert [] == reported(in_force.registry)
+    assert ACTIVE == in_force.registry.judge(opened)
+    assert START + 100 == in_force.registry.next_deadline()
+    clock.now += 40
+    assert [(opened, Reason.IDLE)] == reported(in_force.registry)
+    assert [] == reported(in_force.registry)
+
+
+def test_a_limit_can_go_and_come_back(in_force, clock):
+    """Without limits nothing is due; with one again, at its deadline."""
+    opened = in_force.registry.open(session())
+    in_force.change(None, lifetime=None)
+    clock.now += 100
+    assert [] == reported(in_force.registry)
+    assert None is in_force.registry.next_deadline()
+    in_force.change(120.0, lifetime=None)
+    assert START + 120 == in_force.registry.next_deadline()
+    clock.now += 20
+    assert [(opened, Reason.IDLE)] == reported(in_force.registry)
+
+
+@pytest.mark.parametrize("idle", [1.0, 59.0, 10_000.0, None])
+def test_no_change_of_limits_revives_an_ended_session(in_force, clock, idle):
+    """Ended is ended; nor is it due once more."""
+    opened = in_force.registry.open(session())
+    clock.now += 60
+    reported(in_force.registry)
+    in_force.registry.end(opened, Reason.IDLE)
+    in_force.change(idle, lifetime=None)
+    assert ended(Reason.IDLE) == in_force.registry.judge(opened)
+    assert End(Reason.IDLE, START + 60) == opened.ended
+    clock.now += 10**6
+    assert [] == reported(in_force.registry)
+    assert None is in_force.registry.next_deadline()
+
+
+def test_limits_change_for_their_user_only(in_force, clock):
+    """Another's ends stay where they are; all of one's own sessions follow."""
+    registry = in_force.registry
+    first, second = registry.open(session("a")), registry.open(session("b"))
+    his = registry.open(session("c", BOB))
+    in_force.change(20.0)
+    clock.now += 20
+    assert {first, second} == {one for one, _ in reported(registry)}
+    assert ACTIVE == registry.judge(his)
+    clock.now += 40
+    assert [(his, Reason.IDLE)] == reported(registry)
+    registry.reschedule(3)  # nobody
+
+
+def test_a_shortened_idle_timeout_waits_for_reports_after_a_restart(in_force, clock):
+    """As any idle end does then; a shortened lifetime doesn't."""
+    restored = session(issued_at=START - 50, active_at=START - 50.0)
+    in_force.registry.restore([restored])
+    in_force.change(20.0)
+    assert State.WAITING is in_force.registry.judge(restored).state
+    assert [] == reported(in_force.registry)
+    in_force.change(20.0, lifetime=55.0)
+    clock.now += 5
+    assert State.ENDED is in_force.registry.judge(restored).state
+    assert [restored] == [one for one, _ in reported(in_force.registry)]
+
+
+def test_limits_that_flap_at_once_do_not_fill_the_schedule(in_force, clock):
+    """A hook that answers this and that, a thousand times within a moment."""
+    opened = in_force.registry.open(session())
+    for _ in range(1000):
+        in_force.change(20.0)
+        in_force.change(500.0)
+    assert len(in_force.registry._deadlines) <= 3
+    clock.now += 20
+    assert [] == reported(in_force.registry)
+    clock.now = START + 500.0
+    assert [(opened, Reason.IDLE)] == reported(in_force.registry)
+    assert [] == reported(in_force.registry)
+
+
+def test_limits_that_flap_for_hours_do_not_fill_the_schedule(in_force, clock):
+    """Each minute this, each other minute that: one look at a session is enough."""
+    in_force.change(None, lifetime=10**6)
+    opened = in_force.registry.open(session())
+    for _ in range(1000):
+        in_force.change(clock.now + 30 - START, lifetime=10**6)
+        in_force.change(None, lifetime=10**6)
+        clock.now += 60
+        assert [] == reported(in_force.registry)
+    assert len(in_force.registry._deadlines) <= 10
+    clock.now = START + 10.0**6
+    assert [(opened, Reason.LIFETIME)] == reported(in_force.registry)
+    assert [] == reported(in_force.registry)
+
+
+# -- limits that are not settled yet ------------------------------------------
+
+
+def test_a_session_waits_for_limits_that_are_provisional(in_force, clock):
+    """Past its deadline it is neither alive nor over: nothing ends by a guess."""
+    opened = in_force.registry.open(session())
+    in_force.change(IDLE, provisional=True)
+    assert ACTIVE == in_force.registry.judge(opened)
+    for _ in range(3):
+        clock.now += 60
+        waiting = Judgement(State.WAITING, Reason.IDLE)
+        assert waiting == in_force.registry.judge(opened)
+        assert [] == reported(in_force.registry)
+    clock.now = START + 600.0
+    assert State.WAITING is in_force.registry.judge(opened).state
+    assert [] == reported(in_force.registry)
+    assert opened.ended is None
+
+
+def test_a_session_that_waits_is_looked_at_once_in_a_second(in_force, clock):
+    """Its deadline has passed: a look must not call for the next one at once."""
+    in_force.change(IDLE, provisional=True)
+    in_force.registry.open(session())
+    looks = 0
+    clock.now += 60
+    until = clock.now + 60
+    while clock.now < until:
+        assert [] == reported(in_force.registry)
+        looks += 1
+        upcoming = in_force.registry.next_deadline()
+        assert clock.now < upcoming <= clock.now + PROVISIONAL_LOOK
+        clock.now = upcoming
+    assert looks <= 60 / PROVISIONAL_LOOK + 1
+    assert 1 == len(in_force.registry._deadlines)
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_what_waited_is_decided_when_limits_are_settled(in_force, clock, told):
+    """At once where the registry is told, within a second where it isn't."""
+    opened = in_force.registry.open(session())
+    in_force.change(IDLE, provisional=True)
+    clock.now += 100
+    assert [] == reported(in_force.registry)
+    in_force.of[ALICE] = limits(IDLE, LIFETIME)
+    if told:
+        in_force.registry.reschedule(ALICE)
+    else:
+        clock.now += PROVISIONAL_LOOK
+    assert ended(Reason.IDLE) == in_force.registry.judge(opened)
+    assert [(opened, Reason.IDLE)] == reported(in_force.registry)
+    clock.now += 1000
+    assert [] == reported(in_force.registry)
+
+
+def test_what_waited_goes_on_under_longer_limits(in_force, clock):
+    """The answer was laxer than the guess: nothing has happened."""
+    opened = in_force.registry.open(session())
+    in_force.change(IDLE, provisional=True)
+    clock.now += 100
+    assert [] == reported(in_force.registry)
+    in_force.change(120.0)
+    assert ACTIVE == in_force.registry.judge(opened)
+    assert [] == reported(in_force.registry)
+    clock.now += 20
+    assert [(opened, Reason.IDLE)] == reported(in_force.registry)
+
+
+def test_activity_counts_while_a_session_waits(in_force, clock):
+    """A person who comes back meanwhile isn't idle when limits are settled."""
+    opened = in_force.registry.open(session())
+    in_force.change(IDLE, provisional=True)
+    clock.now += 100
+    assert in_force.registry.touch(opened, clock.now)
+    assert ACTIVE == in_force.registry.judge(opened)
+    in_force.change(IDLE)
+    assert [] == reported(in_force.registry)
+    clock.now += 60
+    assert [(opened, Reason.IDLE)] == reported(in_force.registry)
+
+
+def test_a_session_that_waits_can_be_ended(in_force, clock):
+    """Signing out doesn't depend on limits."""
+    opened = in_force.registry.open(session())
+    in_force.change(IDLE, provisional=True)
+    clock.now += 100
+    assert in_force.registry.end(opened, Reason.LOGOUT)
+    assert ended(Reason.LOGOUT) == in_force.registry.judge(opened)
+    in_force.change(IDLE)
+    assert [] == reported(in_force.registry)
+
+
+def test_users_with_live_sessions_are_listed(registry):
+    """Once each, and no longer when their last session has ended."""
+    one, _ = registry.open(session("a")), registry.open(session("b"))
+    other = registry.open(session("c", BOB))
+    assert {ALICE, BOB} == registry.users()
+    registry.end(one, Reason.LOGOUT)
+    registry.end(other, Reason.LOGOUT)
+    assert {ALICE} == registry.users()
+
+
 # -- a clock that steps back --------------------------------------------------
 
 
@@ -806,7 +1069,8 @@ class RegistryMachine(RuleBasedStateMachine):
     def start(self, idle, lifetime, before):
         """Start a hub, with or without sessions from before."""
         self.clock = Clock()
-        self.registry = registry_with(self.clock, idle, lifetime)
+        self.in_force = InForce(self.clock, idle, lifetime)
+        self.registry = self.in_force.registry
         self.latest = self.clock.now
         self.count = 0
         self.ends = {}
@@ -893,6 +1157,16 @@ class RegistryMachine(RuleBasedStateMachine):
         """Tell whether a session hasn't been forgotten meanwhile."""
         return self.registry.get(one.id) is one
 
+    @rule(
+        user_id=st.sampled_from([ALICE, BOB]),
+        idle=st.none() | st.sampled_from([5.0, 60.0, 900.0]),
+        lifetime=st.none() | st.sampled_from([7.0, 60.0, 600.0]),
+        provisional=st.booleans(),
+    )
+    def change_limits(self, user_id, idle, lifetime, provisional):
+        """Put other limits in force, or such as are not settled yet."""
+        self.in_force.change(idle, lifetime, user_id, provisional)
+
     @rule(seconds=MOMENTS)
     def wait(self, seconds):
         """Let time pass."""
@@ -920,18 +1194,22 @@ class RegistryMachine(RuleBasedStateMachine):
             self.end_some_due(2)
         for one in self.registry:
             if one.ended is None:
-                deadline = one.deadline(self.registry.limits_of(one.user_id))
+                limits = self.registry.limits_of(one.user_id)
+                deadline = one.deadline(limits)
                 late = deadline is not None and now >= deadline.at
                 waiting = self.registry.judge(one).state is State.WAITING
-                assert not late or (waiting and one.restored)
+                may_wait = one.restored or limits.provisional
+                assert not late or (waiting and may_wait)
 
     def note_due(self, one, reason):
         """Check a report, and end its session."""
         assert one.id not in self.reported
         assert one.id not in self.ends
-        deadline = one.deadline(self.registry.limits_of(one.user_id))
+        limits = self.registry.limits_of(one.user_id)
+        deadline = one.deadline(limits)
         assert deadline.reason is reason
         assert deadline.at <= self.clock.now
+        assert not limits.provisional
         self.reported.add(one.id)
         assert self.registry.end(one, reason)
         self.ends[one.id] = one.ended
@@ -958,7 +1236,7 @@ class RegistryMachine(RuleBasedStateMachine):
                 )
             if one.ended is None and self.registry.judge(one).state is not State.ENDED:
                 assert limits.max_lifetime is None or (
-                    now < one.issued_at + limits.max_lifetime
+                    now < one.issued_at + limits.max_lifetime or limits.provisional
                 )
 
     @precondition(lambda self: hasattr(self, "registry"))
@@ -972,6 +1250,8 @@ class RegistryMachine(RuleBasedStateMachine):
             if one.ended is not None or deadline is None:
                 continue
             waits = START + 2 * BEAT if one.restored else deadline.at
+            if limits.provisional:
+                waits = max(waits, self.latest + PROVISIONAL_LOOK)
             assert at is not None
             assert at <= max(deadline.at, waits)
 

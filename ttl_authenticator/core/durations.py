@@ -52,14 +52,16 @@ def write(seconds: float) -> str:
         seconds: more than zero.
 
     Returns:
-        A text that :func:`parse` reads, such as ``"1h30m"``; parts of a second, where
-        they can't be written like this, as ``"0.25s"``.
+        A text that :func:`parse` reads, such as ``"1h30m"`` or ``"0.25s"``, exact to
+        a millionth of a second.
     """
-    left, parts = seconds, []
+    # a product's last binary digit is nothing that anybody wrote
+    left, parts = max(round(seconds, 6), 1e-6), []
     for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
         count, left = divmod(left, size)
-        parts += [f"{count:g}{unit}"] if count else []
-    return "".join(parts + ([f"{left:g}s"] if left or not parts else []))
+        parts += [f"{count:.0f}{unit}"] if count else []
+    rest = f"{left:.6f}".rstrip("0").rstrip(".")
+    return "".join(parts + ([f"{rest}s"] if rest != "0" or not parts else []))
 
 
 def parse(value: object) -> float:

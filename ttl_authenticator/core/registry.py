@@ -23,6 +23,9 @@ FUTURE_TOLERANCE = 60
 GRACE_HEARTBEATS = 2
 """Heartbeat intervals that an idle end waits for reports after a restart."""
 
+SPARE_ENTRIES = 8
+"""Entries of the schedule beyond two for each session that are left alone."""
+
 PROVISIONAL_LOOK = 1.0
 """Seconds between two looks at a session whose limits are not settled yet."""
 
@@ -290,6 +293,17 @@ class SessionRegistry:
         if session.scheduled_at is None or due_at < session.scheduled_at:
             session.scheduled_at = due_at
             heapq.heappush(self._deadlines, (due_at, session.id))
+            if len(self._deadlines) > 2 * len(self._sessions) + SPARE_ENTRIES:
+                self._tidy_up()
+
+    def _tidy_up(self) -> None:
+        # limits that come and go leave entries behind that nobody waits for
+        self._deadlines = [
+            (session.scheduled_at, session.id)
+            for session in self._sessions.values()
+            if session.ended is None and session.scheduled_at is not None
+        ]
+        heapq.heapify(self._deadlines)
 
     def _due_at(self, session: Session, limits: Limits, deadline: End) -> float:
         if limits.provisional:

@@ -10,13 +10,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .registry import SessionRegistry
-from .session import Judgement, State
+from .session import Judgement, Reason, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .limits import Limits
-    from .session import Reason, Session
+    from .session import Session
+
+
+OUR_OWN = frozenset({Reason.IDLE, Reason.LIFETIME, Reason.REPLACED, Reason.UPSTREAM})
+"""Reasons of ends that nobody asked for."""
 
 
 class ReportingRegistry(SessionRegistry):
@@ -59,11 +63,16 @@ class ReportingRegistry(SessionRegistry):
         return news
 
     def end(self, session: Session, reason: Reason) -> bool:
-        """Mark a session as ended that was ended by more than limits."""
+        """Mark a session as ended if its person or an administrator wants it.
+
+        Returns:
+            Whether it was alive and isn't any more; never for our own reasons, for
+            which only its copy ends.
+        """
         copy = self._copies.get(session.id)
         if copy is not None:
             self._copies.end(copy, reason)
-        return super().end(session, reason)
+        return reason not in OUR_OWN and super().end(session, reason)
 
     def drop(self, session: Session) -> None:
         """Forget a session altogether, and its copy."""
@@ -77,11 +86,7 @@ class ReportingRegistry(SessionRegistry):
         return self._copies.next_deadline()
 
     def due(self, at_most: int) -> list[tuple[Session, Reason]]:
-        """Take sessions from the schedule that would end now.
-
-        Returns:
-            The sessions and why; they stay alive.
-        """
+        """Take sessions from the schedule that would end now, and why."""
         due = self._copies.due(at_most)
         for copy, reason in due:
             self._copies.end(copy, reason)

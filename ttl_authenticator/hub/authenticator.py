@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from jupyterhub.auth import Authenticator
 from jupyterhub.utils import maybe_future
-from traitlets import Bool, List, Unicode, default
+from traitlets import List, Unicode, default
 
 from ..core.session import Reason
 from . import (
@@ -27,7 +27,7 @@ from . import (
 from .agents import Server
 from .bootstrap import Bootstrap
 from .hooks import Hook
-from .traits import Choice, Texts
+from .traits import Choice, Flag, Texts
 
 if TYPE_CHECKING:
     from .sessions import HubSessions
@@ -72,7 +72,7 @@ class TTLAuthenticator(Authenticator):
         same session. None: no hook.""",
     ).tag(config=True)
 
-    report_only = Bool(
+    report_only = Flag(
         False,
         help="""Log and count which sessions would end, and end none.
 
@@ -80,7 +80,7 @@ class TTLAuthenticator(Authenticator):
         a look at what limits would do.""",
     ).tag(config=True)
 
-    clear_auth_state = Bool(
+    clear_auth_state = Flag(
         True,
         help="""Forget a user's auth_state when their last session ends.
 

@@ -195,7 +195,8 @@ def _hub(app: Any) -> Iterator[Finding]:
 
 
 def _proxy(app: Any) -> Iterator[Finding]:
-    section, name = app.config.ConfigurableHTTPProxy, "ConfigurableHTTPProxy.command"
+    section = app.config.get("ConfigurableHTTPProxy", {})
+    name = "ConfigurableHTTPProxy.command"
     if not issubclass(app.proxy_class, ConfigurableHTTPProxy):
         return
     command = _given(section, "command", ["configurable-http-proxy"])

@@ -11,6 +11,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..core.reporting import OUR_OWN
 from ..core.session import Reason
 from .metrics import ENDED_SESSIONS, REPORTED_ENDS
 
@@ -34,11 +35,6 @@ LONGEST_WAIT = 1.0
 
 CROWD = 50
 """Sessions marked as ended between two turns of the hub's loop, at most."""
-
-LIMITS_MADE = frozenset(
-    {Reason.IDLE, Reason.LIFETIME, Reason.REPLACED, Reason.UPSTREAM}
-)
-"""Ends that are ours, and that ``report_only`` doesn't make: nobody asked for them."""
 
 
 @dataclass(frozen=True)
@@ -119,10 +115,9 @@ class Enforcement:
         Returns:
             Whether it was alive until now, and isn't any more.
         """
-        if self.options.report_only and reason in LIMITS_MADE:
-            self._report(session, reason)
-            return False
         if not self.registry.end(session, reason):
+            if self.options.report_only and reason in OUR_OWN:
+                self._report(session, reason)
             return False
         ENDED_SESSIONS.labels(reason=reason.value).inc()
         self.log.info("Session of %s ended: %s", session.user, reason.value)

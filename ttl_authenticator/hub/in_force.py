@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from .complaints import Complaints
 from .hooks import PATIENCE
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class LimitsInForce:
         self.people = people
         self.hook = hook
         self.user_of = user_of
-        self.log = log
+        self._complaints = Complaints(log)
         self.is_personal = policy.is_personal or hook is not None
         self.defaults = policy.defaults.fitted()
         self._standing: dict[int, Standing] = {}
@@ -134,9 +135,8 @@ class LimitsInForce:
             await asyncio.sleep(INTERVAL)
             try:
                 await self.look_again(of_sessions())
-            except Exception:
-                # a database that is down must not stop the later looks
-                self.log.exception("The limits of people can't be read; trying again")
+            except Exception as error:  # noqa: BLE001 - later looks must go on
+                self._complain(error)
 
     async def look_again(self, user_ids: set[int]) -> None:
         """Read users again, ask the hook again, and forget all others."""
@@ -153,11 +153,18 @@ class LimitsInForce:
     def _try_to_read(self, user_ids: list[int]) -> bool:
         try:
             self.read(user_ids)
-        except Exception:
-            # a database that is down is asked again within a minute
-            self.log.exception("The limits of people can't be read; trying again")
+        except Exception as error:  # noqa: BLE001 - a database fails as it likes
+            self._complain(error)
             return False
         return True
+
+    def _complain(self, error: Exception) -> None:
+        self._complaints.add(
+            "unread",
+            "The limits of people can't be read, trying again within a minute: %s: %s",
+            type(error).__name__,
+            error,
+        )
 
     def _read(self, user_ids: list[int]) -> None:
         people = self.people.read(user_ids)
@@ -231,8 +238,8 @@ class LimitsInForce:
                 if user is None:
                     return None
                 answer = await self.hook.ask(user, asked.static)
-            except Exception:
-                self.log.exception("limits_hook can't be asked for %s", person.name)
+            except Exception as error:  # noqa: BLE001 - likewise
+                self._complain(error)
                 answer = None
             now = self._standing.get(user_id)
             if now is None or now.person == person:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any, NoReturn
 
-from traitlets import Dict, Enum, TraitError, TraitType
+from traitlets import Bool, Dict, Enum, TraitError, TraitType
 
 from ..core import durations
 
@@ -62,6 +62,20 @@ class Choice(Enum):  # type: ignore[type-arg]  # no generic in older traitlets
         msg = (
             f"c.TTLAuthenticator.{self.name} is {durations.show(value)}. "
             f"Use one of {choices}."
+        )
+        raise TraitError(msg)
+
+
+class Flag(Bool):  # type: ignore[type-arg]  # likewise
+    """``True`` or ``False``; a message says so."""
+
+    def validate(self, obj: Any, value: Any) -> bool:  # noqa: ARG002
+        """Refuse anything that only looks like one."""
+        if isinstance(value, bool):
+            return value
+        msg = (
+            f"c.TTLAuthenticator.{self.name} is {durations.show(value)}. "
+            "Use True or False."
         )
         raise TraitError(msg)
 
