@@ -70,6 +70,12 @@ CHARSETS = {
         b"<head><meta charset=latin1>",
         "",
     ),
+    "in a comment before": (
+        "text/html",
+        b"<head><!-- <meta charset=latin1> --><meta charset=utf-8>",
+        "; charset=utf-8",
+    ),
+    "one that a tag can't declare": ("text/html", b"<head><meta charset=utf-16>", ""),
     "nowhere": ("text/html", b"<head><title>charset=utf-8</title>", ""),
     "too late for a browser": (
         "text/html",

@@ -82,7 +82,7 @@ def _oracle(shared_hub, monkeypatch):
     ASKED.clear()
     ENDS.clear()
     # each test sees its own complaints
-    shared_hub.sessions.limits_in_force.hook._complaints._logged_at.clear()
+    shared_hub.sessions.limits_in_force._asking.hook._complaints._logged_at.clear()
 
 
 async def idle_remaining(client):
@@ -153,11 +153,56 @@ async def _until(condition):
         await asyncio.sleep(0.01)
 
 
+async def test_a_stricter_group_counts_before_a_slow_hook_answers(hub):
+    """What is over by its limits is served no more, and ended by the answer."""
+    client = await hub.signed_in("slow-joiner")
+    session = hub.session_of(client)
+    await hub.advance(6 * MINUTE)
+    gate = asyncio.Event()
+
+    async def waits(limits):
+        await gate.wait()
+        return limits
+
+    Oracle.answer = waits
+    token = hub.user("root").new_api_token(note="admin")
+    await hub.api(
+        "groups/finance/users", token, "POST", json={"users": ["slow-joiner"]}
+    )
+    assert 302 == (await client.go("/hub/home")).status_code
+    assert session.ended is None
+    gate.set()
+    await asyncio.wait_for(_until(lambda: session.ended), 5)
+    assert "idle" == session.ended.reason
+
+
+async def test_who_is_deleted_while_a_login_waits_gets_no_session(hub):
+    """The next user may get the same number in the database."""
+    gate = asyncio.Event()
+
+    async def waits(limits):
+        await gate.wait()
+        return limits
+
+    Oracle.answer = waits
+    client = hub.client()
+    page = await client.go("/hub/login")
+    login = asyncio.ensure_future(client.submit(page.text, "victim"))
+    await asyncio.wait_for(_until(lambda: ("victim", 600.0) in ASKED), 5)
+    user_id = hub.user("victim").id
+    token = hub.user("root").new_api_token(note="admin")
+    assert 204 == (await hub.api("users/victim", token, "DELETE")).status_code
+    gate.set()
+    with pytest.raises(AssertionError, match="403"):
+        await login
+    assert [] == hub.registry.of_user(user_id)
+
+
 @pytest.mark.parametrize(
     ("answer", "idle"),
     [
         (answers({"idle_timeout": "1h"}), 15 * MINUTE),
-        # the profile wants a limit: what is configured stands
+        # the profile wants a limit: its own number
         (answers({"idle_timeout": None}), 15 * MINUTE),
         (answers({"max_lifetime": None}), 10 * MINUTE),
     ],

@@ -120,8 +120,7 @@ class Identity:
             # the error's own page asks who it is
             handler.current_user = handler._jupyter_current_user = None
             told = self.watch.messages.get("unreachable", "The hub doesn't answer")
-            # Jupyter Server formats it
-            raise web.HTTPError(503, told.replace("%", "%%"))
+            raise web.HTTPError(503, told)
 
     def _token(self, handler: Any) -> str | None:
         if getattr(handler, "_token_authenticated", False):

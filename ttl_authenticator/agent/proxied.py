@@ -18,7 +18,9 @@ _HEAD = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _CHARSET = re.compile(
-    rb"""<meta\s[^>]*?charset\s*=\s*["']?\s*([\w-]+)""", re.IGNORECASE
+    rb"""(<!--.*?-->)|<meta\s[^>]*?charset\s*=\s*["']?\s*"""
+    rb"""(utf-8|us-ascii|iso-8859-\d+|latin1|windows-\d+)\b""",
+    re.IGNORECASE | re.DOTALL,
 )
 _MARK = b"ttl/timer.js"
 _HTML = re.compile(
@@ -83,9 +85,11 @@ def inject(
 
 def _declare_charset(headers: Any, chunk: bytes) -> None:
     # browsers look for the page's own tag in the first kilobyte, and we push it down
-    declared, kind = _CHARSET.search(chunk[:1024]), headers.get("Content-Type", "")
+    tags = _CHARSET.finditer(chunk[:1024])
+    declared = next((tag[2].decode("ascii") for tag in tags if tag[2]), None)
+    kind = headers.get("Content-Type", "")
     if declared is not None and kind and "charset" not in kind.lower():
-        headers["Content-Type"] = f"{kind}; charset={declared[1].decode('ascii')}"
+        headers["Content-Type"] = f"{kind}; charset={declared}"
 
 
 def is_safe(request: Any, status_code: int, headers: Any) -> bool:

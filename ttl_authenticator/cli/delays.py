@@ -11,7 +11,7 @@ from jupyterhub.services.auth import HubAuth
 
 from ..core.durations import write
 from ..core.registry import GRACE_HEARTBEATS
-from ..hub import enforcement, hooks, http_client, in_force, journal, notices
+from ..hub import asking, enforcement, hooks, http_client, in_force, journal, notices
 from .agent_constants import seconds as of_agent
 
 if TYPE_CHECKING:
@@ -216,7 +216,7 @@ def _hook() -> Iterator[Told]:
         "hook_answer_changed",
         in_force.INTERVAL + hooks.PATIENCE,
         "limits follow limits_hook where its answer has changed; it is asked for "
-        f"{in_force.PARALLEL} people at a time",
+        f"{asking.PARALLEL} people at a time",
     )
     yield Told(
         "hook_awaited_at_login",

@@ -111,9 +111,13 @@ class Policy:
         """
         return {key: self._resolve(key, person) for key in KEYS}
 
+    def configured(self, person: Person) -> Limits:
+        """Return the limits of a person as they were written."""
+        return self._with(self.resolve(person))
+
     def limits(self, person: Person) -> Limits:
         """Return the limits of a person, before any hook."""
-        return self._with(self.resolve(person))
+        return self.configured(person).fitted()
 
     def reduced(self, person: Person) -> Person:
         """Return somebody with the same limits and nothing else of their own."""
@@ -125,7 +129,7 @@ class Policy:
         values = self.resolve(person)
         for key in ENDING:
             values[key] = min(self._concerning(key, person), key=_length)
-        return self._with(values)
+        return self._with(values).fitted()
 
     def strictest_of_all(self) -> Limits:
         """Return the strictest that any layer says, for somebody unknown."""
@@ -133,11 +137,7 @@ class Policy:
         for value in self.values():
             if value.key in ENDING:
                 values[value.key] = min(values[value.key], value, key=_length)
-        return self._with(values)
-
-    def longest(self, key: str) -> Value:
-        """Return the laxest value of one limit in any layer."""
-        return max((v for v in self.values() if v.key == key), key=_length)
+        return self._with(values).fitted()
 
     def beyond_profile(self) -> list[Value]:
         """List what is laxer than the profile allows."""
@@ -162,8 +162,8 @@ class Policy:
 
         Args:
             limits: what a hook answered.
-            static: what is configured for the same person, for a limit that there has
-                to be and that the hook took away.
+            static: what is configured for the same person: what stands where the
+                profile wants some limit, of any length, and the hook took it away.
         """
         if self.profile is None:
             return limits
@@ -209,7 +209,7 @@ class Policy:
 
     def _with(self, values: Mapping[str, Value]) -> Limits:
         seconds = {key: value.seconds for key, value in values.items()}
-        return replace(self.defaults, **seconds).fitted()  # type: ignore[arg-type]
+        return replace(self.defaults, **seconds)  # type: ignore[arg-type]
 
 
 def _values(setting: str, entry: Entry) -> Iterator[Value]:

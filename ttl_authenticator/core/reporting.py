@@ -13,7 +13,7 @@ from .registry import SessionRegistry
 from .session import Judgement, Reason, State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from .limits import Limits
     from .session import Session
@@ -48,6 +48,16 @@ class ReportingRegistry(SessionRegistry):
         """Take a session in, and a copy of it."""
         self._copies.add(replace(session))
         return super().add(session)
+
+    def restore(self, sessions: Iterable[Session]) -> None:
+        """Take in what the store kept; what was over before the restart was told."""
+        stored = list(sessions)
+        super().restore(stored)
+        stopped_at = max((s.active_at for s in stored), default=0.0)
+        for copy in self._copies:
+            deadline = copy.deadline(self._copies.limits_of(copy.user_id))
+            if deadline is not None and deadline.at < stopped_at:
+                self._copies.end(copy, deadline.reason)
 
     def touch(self, session: Session, at: float) -> bool:
         """Move a session's activity forward, and its copy's."""

@@ -5,7 +5,9 @@ Runs in the hub, on its loop.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
+from datetime import timezone
 from typing import TYPE_CHECKING, Any
 
 from . import hooks
@@ -16,6 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..core.session import Reason, Session
+
+NAME = "c.TTLAuthenticator.end_hook"
+
+PARALLEL = 20
+"""Calls under way at a time; each has its time from when it begins."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +58,7 @@ class EndHook:
         self.authenticator = authenticator
         self.user_of = user_of
         self._complaints = Complaints(authenticator.log)
+        self._parallel = asyncio.Semaphore(PARALLEL)
 
     async def __call__(self, session: Session, reason: Reason) -> None:
         """Call the hook; that it fails is logged, and un-ends nothing."""
@@ -63,15 +71,29 @@ class EndHook:
             session.active_at,
             session.ended.at,
         )
-        user = self.user_of(session.user_id)
-        hook = self.authenticator.end_hook
+        arguments = (self._user(session), told, reason.value)
         try:
-            await hooks.call(hook, self.authenticator, user, told, reason.value)
+            async with self._parallel:
+                hook = self.authenticator.end_hook
+                await hooks.call(hook, self.authenticator, *arguments)
         except hooks.HookError as error:
             HOOK_FAILURES.labels(hook="end_hook").inc()
+            self.authenticator.log.info("end_hook missed a session of %s", session.user)
+            who = session.user
             self._complaints.add(
-                "failed",
-                "c.TTLAuthenticator.end_hook has failed for a session of %s: %s",
-                session.user,
-                error,
+                "failed", "%s has failed for a session of %s: %s", NAME, who, error
             )
+
+    def _user(self, session: Session) -> Any:
+        try:
+            user = self.user_of(session.user_id)
+        except Exception as error:  # noqa: BLE001 - a database fails as it likes
+            self._complaints.add("user", "%s is told of no user: %s", NAME, error)
+            return None
+        # databases give the number of somebody who was deleted to the next
+        created = getattr(user, "created", None)
+        if created is None:
+            return user
+        # naive and in UTC, as JupyterHub has it; sessions have whole seconds
+        age = session.issued_at - created.replace(tzinfo=timezone.utc).timestamp()
+        return user if age > -1 else None

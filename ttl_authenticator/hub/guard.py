@@ -10,6 +10,7 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from jupyterhub.utils import maybe_future
+from tornado import web
 
 from ..core.navigation import is_navigation
 from ..core.session import Judgement, Reason, Session, State
@@ -30,7 +31,7 @@ class Guard(_Handler):
     """The check, for any handler of the hub."""
 
     ttl_admits_waiting = False
-    """Serve a session whose idle end waits for reports after a restart."""
+    """Serve a session that waits: for reports after a restart, or a hook's answer."""
 
     ttl_shows_timer = True
     """Put the timer into the pages for a signed-in person."""
@@ -184,6 +185,8 @@ class Guard(_Handler):
         if user is None:
             self.ttl_note_authenticated(found.name)
             await self.ttl.limits_in_force.settle(found.id)
+            if found.orm_user not in self.db:
+                raise web.HTTPError(403, "This user has been deleted")
         return found
 
     def user_from_username(self, username: str) -> Any:

@@ -88,7 +88,7 @@ async def _answer(hook: Any, *arguments: Any) -> Any:
         return await answer if inspect.isawaitable(answer) else answer
     except SystemExit as error:
         msg = "SystemExit, which would stop the hub"
-        raise RuntimeError(msg) from error
+        raise RuntimeError(msg).with_traceback(error.__traceback__) from error
 
 
 def _look_at(task: asyncio.Task[Any]) -> None:
@@ -100,7 +100,11 @@ def _look_at(task: asyncio.Task[Any]) -> None:
 def _describe(error: BaseException) -> str:
     # one line; the place is that of the hook's own code
     place = traceback.extract_tb(error.__traceback__)[-1]
-    text = str(error).replace("\n", " ")[:500]
+    try:
+        text = str(error)[:500]
+    except Exception:  # noqa: BLE001 - somebody's own class may do anything
+        text = "(it can't be printed)"
+    text = "".join(c if c.isprintable() else " " for c in text)
     return f"{type(error).__name__}: {text} (line {place.lineno} of {place.filename})"
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from .asking import Asking
 from .complaints import Complaints
 from .hooks import PATIENCE
 
@@ -23,13 +24,10 @@ if TYPE_CHECKING:
     from .people import News, People
 
 INTERVAL = 60.0
-"""Seconds within which a change is in force that nobody told the hub of."""
+"""Seconds between two looks at everybody; a round of the hook comes on top."""
 
-BATCH = 500
+BATCH = 200
 """People read between two turns of the hub's loop, at most."""
-
-PARALLEL = 20
-"""Calls of the hook under way at a time."""
 
 
 @dataclass(slots=True)
@@ -38,13 +36,13 @@ class Standing:
 
     Attributes:
         person: as the database has them.
-        static: their limits without the hook.
+        configured: their limits without the hook, as they were written.
         limits: those in force.
         answer: the hook's last answer, ``None`` before the first.
     """
 
     person: Person
-    static: Limits
+    configured: Limits
     limits: Limits
     answer: Limits | None = None
 
@@ -73,15 +71,16 @@ class LimitsInForce:
     ) -> None:
         self.policy = policy
         self.people = people
-        self.hook = hook
-        self.user_of = user_of
         self._complaints = Complaints(log)
         self.is_personal = policy.is_personal or hook is not None
         self.defaults = policy.defaults.fitted()
         self._standing: dict[int, Standing] = {}
         self._shared: dict[Any, Any] = {}
-        self._asking: dict[int, asyncio.Task[None]] = {}
-        self._parallel = asyncio.Semaphore(PARALLEL)
+        self._asking: Asking | None = None
+        if hook is not None:
+            self._asking = Asking(
+                hook, user_of, self._standing, self._answered, self._complain
+            )
         self._tell: Callable[[int], None] = _nobody
 
     def __call__(self, user_id: int) -> Limits:
@@ -120,10 +119,16 @@ class LimitsInForce:
         """Read a user and wait for the hook's answer, before a session begins."""
         if not self.is_personal:
             return
+        asking = self._asking
+        # one that is under way knows nothing of this login
+        again = asking is not None and asking.is_under_way(user_id)
         self._read([user_id])
-        if self.hook is not None and user_id in self._standing:
-            # others may be before it: a login doesn't wait for a crowd
-            await asyncio.wait({self._ask(user_id)}, timeout=PATIENCE)
+        if asking is None or user_id not in self._standing:
+            return
+        # others may be before it: a login doesn't wait for a crowd
+        done, _ = await asyncio.wait({asking.ask(user_id)}, timeout=PATIENCE)
+        if again and done:
+            await asyncio.wait({asking.ask(user_id)}, timeout=PATIENCE)
 
     async def run(self, of_sessions: Callable[[], set[int]]) -> None:
         """Look at everybody again, once in a minute, until cancelled.
@@ -145,9 +150,8 @@ class LimitsInForce:
         self._shared.clear()
         for batch in _batches(user_ids):
             self._read(batch)
-            if self.hook is not None:
-                asked = [self._ask(u) for u in batch if u in self._standing]
-                await asyncio.gather(*asked)
+            if self._asking is not None:
+                await self._asking.ask_all(batch)
             await asyncio.sleep(0)
 
     def _try_to_read(self, user_ids: list[int]) -> bool:
@@ -181,24 +185,28 @@ class LimitsInForce:
             return
         # most people differ in nothing: thousands of them share what is equal
         person = person._replace(groups=self._same(person.groups))
-        static = self._limits_of(self.policy.reduced(person))
+        kind = self.policy.reduced(person)
+        configured = self._shared_by(kind, self.policy.configured)
+        if self._asking is None:
+            limits = self._same(configured.fitted())
+        else:
+            # until the hook has answered: nothing ends by a guess or goes on by one
+            limits = self._shared_by(kind, self.policy.strictest)
+            limits = limits if known is None else limits.stricter(known.limits)
+            limits = self._same(replace(limits, provisional=True))
         if known is None:
-            limits = static
-            if self.hook is not None:
-                # what it will say isn't known: nothing ends by a guess
-                limits = self._same(replace(static, provisional=True))
-            self._standing[user_id] = Standing(person, static, limits)
+            self._standing[user_id] = Standing(person, configured, limits)
         else:
-            known.person, known.static = person, static
-        if self.hook is None:
-            self._set(user_id, static)
-        else:
-            self._ask(user_id)
+            known.person, known.configured = person, configured
+            self._set(user_id, limits)
+        if self._asking is not None:
+            self._asking.ask(user_id)
 
-    def _limits_of(self, kind: Person) -> Limits:
-        limits: Limits | None = self._shared.get(kind)
+    def _shared_by(self, kind: Person, find: Callable[[Person], Limits]) -> Limits:
+        key = find.__name__, kind
+        limits: Limits | None = self._shared.get(key)
         if limits is None:
-            limits = self._shared[kind] = self.policy.limits(kind)
+            limits = self._shared[key] = find(kind)
         return limits
 
     def _same(self, value: Any) -> Any:
@@ -209,43 +217,6 @@ class LimitsInForce:
         changed, standing.limits = limits != standing.limits, limits
         if changed:
             self._tell(user_id)
-
-    # -- the hook ---------------------------------------------------------------
-
-    def _ask(self, user_id: int) -> asyncio.Task[None]:
-        task = self._asking.get(user_id)
-        if task is None:
-            task = asyncio.ensure_future(self._ask_hook(user_id))
-            self._asking[user_id] = task
-        return task
-
-    async def _ask_hook(self, user_id: int) -> None:
-        try:
-            async with self._parallel:
-                answer = await self._answer_for(user_id)
-        finally:
-            # from here on a change asks anew
-            del self._asking[user_id]
-        self._answered(user_id, answer)
-
-    async def _answer_for(self, user_id: int) -> Limits | None:
-        assert self.hook is not None  # noqa: S101 - only then it is called
-        answer = None
-        while (asked := self._standing.get(user_id)) is not None:
-            person = asked.person
-            try:
-                user = self.user_of(user_id)
-                if user is None:
-                    return None
-                answer = await self.hook.ask(user, asked.static)
-            except Exception as error:  # noqa: BLE001 - likewise
-                self._complain(error)
-                answer = None
-            now = self._standing.get(user_id)
-            if now is None or now.person == person:
-                break
-            # somebody else by now, as far as limits go
-        return answer
 
     def _answered(self, user_id: int, answer: Limits | None) -> None:
         standing = self._standing.get(user_id)
@@ -271,8 +242,16 @@ class LimitsInForce:
         concerned = in_groups | (news.user_ids & self._standing.keys())
         if concerned:
             # in the middle of a flush nothing can be read
-            loop = asyncio.get_running_loop()
-            loop.call_soon(self._try_to_read, sorted(concerned))
+            self._read_soon(sorted(concerned))
+
+    def _read_soon(self, user_ids: list[int]) -> None:
+        asyncio.get_running_loop().call_soon(self._read_in_turns, user_ids)
+
+    def _read_in_turns(self, user_ids: list[int]) -> None:
+        # a group may have thousands of members: let requests in between
+        self._try_to_read(user_ids[:BATCH])
+        if len(user_ids) > BATCH:
+            self._read_soon(user_ids[BATCH:])
 
 
 def _nobody(_: int) -> None:

@@ -114,7 +114,8 @@ def names(
         try:
             normal = authenticator.normalize_username(user)
         except Exception as failure:  # noqa: BLE001 - the wrapped class's own code
-            yield error(
+            # an account that was removed is no reason to stop the hub
+            yield warning(
                 "c.TTLAuthenticator.user_limits",
                 f"c.TTLAuthenticator.user_limits[{user!r}]: the authenticator has no "
                 f"such name ({type(failure).__name__}: {failure}). Remove it.",

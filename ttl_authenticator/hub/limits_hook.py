@@ -41,7 +41,7 @@ class LimitsHook:
 
         Args:
             user: JupyterHub's user.
-            static: their limits without the hook.
+            static: their limits without the hook, as they were written.
 
         Returns:
             The limits, or ``None`` if the hook has failed, which is logged.
@@ -72,8 +72,7 @@ class LimitsHook:
                 self.policy.profile.name,
                 self.policy.profile.source,
             )
-        beat = self.policy.defaults.heartbeat_interval
-        return replace(clamped, heartbeat_interval=beat).fitted()
+        return clamped.fitted()
 
 
 def read_answer(answer: Any, static: Limits) -> Limits:

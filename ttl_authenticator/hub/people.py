@@ -21,7 +21,7 @@ class News(NamedTuple):
 
     Attributes:
         user_ids: users who joined or left a group, or became an admin or none.
-        groups: names of groups that were deleted.
+        groups: names of groups that were deleted or renamed.
     """
 
     user_ids: frozenset[int]
@@ -71,14 +71,28 @@ class People:
 
         However it was changed: by the REST API, an authenticator or the hub itself.
         """
+        told: list[News] = []
 
         def look(session: Any, _: Any) -> None:
-            changed = frozenset(_changed_users(session))
-            gone = frozenset(g.name for g in session.deleted if _is(g, orm.Group))
-            if changed or gone:
-                tell(News(changed, gone))
+            news = News(
+                frozenset(_changed_users(session)), frozenset(_lost_groups(session))
+            )
+            if any(news):
+                told.append(news)
+                tell(news)
+
+        def forget(_: Any) -> None:
+            told.clear()
+
+        def take_back(_: Any, __: Any) -> None:
+            # what was read meanwhile has never been
+            for news in told:
+                tell(news)
+            told.clear()
 
         event.listen(self.db, "after_flush", look)
+        event.listen(self.db, "after_commit", forget)
+        event.listen(self.db, "after_soft_rollback", take_back)
 
 
 def _changed_users(session: Any) -> Iterator[int]:
@@ -90,6 +104,15 @@ def _changed_users(session: Any) -> Iterator[int]:
         elif _is(item, orm.Group):
             for user in _changed(item, "users"):
                 yield user.id
+
+
+def _lost_groups(session: Any) -> Iterator[str]:
+    for item in session.deleted:
+        if _is(item, orm.Group):
+            yield item.name
+    for item in session.dirty:
+        if _is(item, orm.Group):
+            yield from _changed(item, "name")
 
 
 def _changed(item: Any, name: str) -> list[Any]:
