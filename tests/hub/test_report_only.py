@@ -169,3 +169,19 @@ async def test_turned_off_the_limits_count_from_the_real_times(hub_process):
     hub.offset = 200
     await hub.start()
     assert 302 == (await client.go("/hub/home")).status_code
+
+
+async def test_what_had_ended_before_stays_ended_and_is_not_told(hub_process):
+    """report_only revives nothing."""
+    setting = "c.TTLAuthenticator.report_only = False"
+    hub = hub_process(f"{setting}\nc.TTLAuthenticator.idle_timeout = 2")
+    await hub.start()
+    client = await hub.signed_in("alice")
+    while (await client.session()).status_code == 200:
+        pass
+    hub.stop()
+    hub.config = hub.config.replace(setting, setting.replace("False", "True"))
+    await hub.start()
+    assert 302 == (await client.go("/hub/home")).status_code
+    assert 401 == (await client.session()).status_code
+    assert "would have ended" not in hub.log

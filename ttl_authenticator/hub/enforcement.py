@@ -11,7 +11,6 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..core.reporting import OUR_OWN
 from ..core.session import Reason
 from .metrics import ENDED_SESSIONS, REPORTED_ENDS
 
@@ -116,7 +115,7 @@ class Enforcement:
             Whether it was alive until now, and isn't any more.
         """
         if not self.registry.end(session, reason):
-            if self.options.report_only and reason in OUR_OWN:
+            if session.ended is None:
                 self._report(session, reason)
             return False
         ENDED_SESSIONS.labels(reason=reason.value).inc()

@@ -102,8 +102,7 @@ def start(authenticator: TTLAuthenticator, app: Any) -> HubSessions:
     log = authenticator.log
     _check(authenticator, app)
     limits = _limits_in_force(authenticator, app)
-    report_only = authenticator.report_only
-    kind = ReportingRegistry if report_only else SessionRegistry
+    kind = ReportingRegistry if authenticator.report_only else SessionRegistry
     registry = kind(authenticator.ttl_clock, limits)
     store = _open_store(authenticator, app)
     journal = Journal(registry, store, app.cookie_max_age_days * DAY, log)
@@ -116,18 +115,7 @@ def start(authenticator: TTLAuthenticator, app: Any) -> HubSessions:
     notices = None
     if authenticator.agent != "off":
         notices = Notices(servers.find, agents, servers.unmonitored, log)
-    revocation = Revocation(
-        registry,
-        app.db,
-        agents if notices else None,
-        authenticator.clear_auth_state,
-        log,
-    )
-    end_hook = None
-    if authenticator.end_hook is not None:
-        end_hook = EndHook(authenticator, app.users.get)
-    options = Options(report_only=report_only, end_hook=end_hook)
-    enforcement = Enforcement(registry, journal, revocation, notices, options, log)
+    enforcement = _enforcement(authenticator, app, registry, journal, notices)
     enforcement.resume()
     sessions = HubSessions(
         registry,
@@ -145,6 +133,28 @@ def start(authenticator: TTLAuthenticator, app: Any) -> HubSessions:
     sessions.begin(*([servers.tell_all(notices)] if notices else []))
     log.info("Limits of sessions around %s", wrapping.describe(type(authenticator)))
     return sessions
+
+
+def _enforcement(
+    authenticator: TTLAuthenticator,
+    app: Any,
+    registry: SessionRegistry,
+    journal: Journal,
+    notices: Notices | None,
+) -> Enforcement:
+    revocation = Revocation(
+        registry,
+        app.db,
+        notices.agents if notices else None,
+        authenticator.clear_auth_state,
+        authenticator.log,
+    )
+    end_hook = None
+    if authenticator.end_hook is not None:
+        end_hook = EndHook(authenticator, app.users.get)
+    options = Options(report_only=authenticator.report_only, end_hook=end_hook)
+    log = authenticator.log
+    return Enforcement(registry, journal, revocation, notices, options, log)
 
 
 def _limits_in_force(authenticator: TTLAuthenticator, app: Any) -> LimitsInForce:
