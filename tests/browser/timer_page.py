@@ -298,6 +298,9 @@ async def serve(hub: Hub) -> AsyncIterator[Hub]:
     try:
         yield hub
     finally:
+        if hub.work_waits is not None:
+            # of a test that has failed: its answer would be waited for
+            hub.work_waits.set()
         server.stop()
         await server.close_all_connections()
 

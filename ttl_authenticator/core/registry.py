@@ -35,7 +35,7 @@ class SessionRegistry:
 
     Args:
         clock: returns UTC seconds.
-        limits_of: returns the limits in force for a user's number.
+        limits_of: returns the limits in force for a user's number; it doesn't raise.
     """
 
     def __init__(

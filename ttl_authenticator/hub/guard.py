@@ -186,7 +186,8 @@ class Guard(_Handler):
             self.ttl_note_authenticated(found.name)
             await self.ttl.limits_in_force.settle(found.id)
             if found.orm_user not in self.db:
-                raise web.HTTPError(403, "This user has been deleted")
+                # deleted meanwhile: the next user may get the same number
+                raise web.HTTPError(403)
         return found
 
     def user_from_username(self, username: str) -> Any:
