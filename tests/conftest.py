@@ -76,8 +76,22 @@ LONGEST = (
 """Modules that take a minute or so."""
 
 
-def pytest_collection_modifyitems(items):
+def pytest_addoption(parser):
+    """Add the option for what takes long and rarely tells more."""
+    parser.addoption(
+        "--matrix",
+        action="store_true",
+        help="test versions between the oldest and the newest as well",
+    )
+
+
+def pytest_collection_modifyitems(config, items):
     """Begin with the longest modules: processes that share the work end together."""
+    if not config.getoption("--matrix"):
+        between = pytest.mark.skip(reason="between the ends: --matrix")
+        for item in items:
+            if item.get_closest_marker("matrix"):
+                item.add_marker(between)
 
     def place(item):
         name = item.module.__name__.rpartition(".")[2]

@@ -21,10 +21,12 @@ NOTEBOOK_7_0 = App(
     "notebook7", NOTEBOOK.path, NOTEBOOK.cell, NOTEBOOK.ready, NOTEBOOK.dialogs
 )
 APPS = [
-    (images.OLDEST, LAB_3_6),
-    (images.OLDEST, NOTEBOOK_6_5),
-    (images.LAB_4_0, LAB_4_0),
-    (images.LAB_4_0, NOTEBOOK_7_0),
+    pytest.param(images.OLDEST, LAB_3_6, id="lab3"),
+    pytest.param(images.OLDEST, NOTEBOOK_6_5, id="notebook6"),
+    pytest.param(images.LAB_4_0, LAB_4_0, marks=pytest.mark.matrix, id="lab4"),
+    pytest.param(
+        images.LAB_4_0, NOTEBOOK_7_0, marks=pytest.mark.matrix, id="notebook7"
+    ),
 ]
 
 PAST_THE_END = 62
@@ -34,7 +36,6 @@ PAST_THE_END = 62
 pytestmark = pytest.mark.parametrize(
     ("image", "app"),
     APPS,
-    ids=[app.name for _, app in APPS],
     indirect=["image"],
     scope="module",
 )
