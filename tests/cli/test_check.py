@@ -327,7 +327,7 @@ def test_a_wrapped_class_that_is_not_installed(check):
     """The line names those that are."""
     (told,) = check(f"{OWN}authenticator_class = 'none-such'\n").lines
     begin = f"error: {OWN}authenticator_class can't be used: "
-    assert told.startswith(begin + "'none-such' names none. Name an installed")
+    assert told.startswith(begin + "'none-such' names no authenticator. Name an")
 
 
 def test_errors_come_before_warnings(check):

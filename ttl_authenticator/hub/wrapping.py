@@ -31,7 +31,8 @@ class _AuthenticatorClass(EntryPointType):
         try:
             return super().validate(obj, value)
         except TraitError as error:
-            msg = f"{show(value)} {'names' if isinstance(value, str) else 'is'} none"
+            verb = "names" if isinstance(value, str) else "is"
+            msg = f"{show(value)} {verb} no authenticator"
             raise TraitError(msg) from error
         except Exception as error:
             # the import of somebody's module runs their code
