@@ -603,7 +603,7 @@ async def test_an_end_hook_is_told_of_the_session(log, lines):
         given.append(arguments)
 
     authenticator, tell = end_hook(hook, log)
-    await tell(ENDED, Reason.IDLE)
+    await tell(ENDED)
     told = EndedSession(ENDED.reference, "ann", 1000, 1010.0, 1070.0)
     assert [(authenticator, ANN, told, "idle")] == given
     assert str is type(given[0][3])
@@ -614,7 +614,7 @@ async def test_an_end_hook_is_told_of_a_deleted_users_session(log):
     """``None`` is the user then."""
     given = []
     _, tell = end_hook(lambda *arguments: given.append(arguments), log, user=None)
-    await tell(ENDED, Reason.REVOKED)
+    await tell(ENDED)
     assert None is given[0][1]
 
 
@@ -622,7 +622,7 @@ async def test_nothing_is_told_of_a_session_that_lives(log):
     """Nor was it asked for."""
     given = []
     _, tell = end_hook(lambda *arguments: given.append(arguments), log)
-    await tell(replace(ENDED, ended=None), Reason.IDLE)
+    await tell(replace(ENDED, ended=None))
     assert [] == given
 
 
@@ -631,7 +631,7 @@ async def test_an_end_hook_that_fails_is_logged_once_a_minute(minutes, log, line
     before = failures("end_hook")
     _, tell = end_hook(raising(OwnError("two\nlines")), log)
     for _ in range(100):
-        await tell(ENDED, Reason.IDLE)
+        await tell(ENDED)
     missed = "end_hook missed a session of ann"
     assert [missed] * 100 == [line for line in lines() if line == missed]
     (line,) = (line for line in lines() if line != missed)
@@ -653,7 +653,7 @@ async def test_hooks_are_called_a_few_at_a_time(log):
         running -= 1
 
     _, tell = end_hook(slow, log)
-    await asyncio.gather(*(tell(ENDED, Reason.IDLE) for _ in range(200)))
+    await asyncio.gather(*(tell(ENDED) for _ in range(200)))
     assert 20 == most
 
 
@@ -666,7 +666,7 @@ async def test_an_error_that_cannot_be_printed_is_a_failure_like_others(log):
 
     _, tell = end_hook(raising(SilentError()), log)
     before = failures("end_hook")
-    await tell(ENDED, Reason.IDLE)
+    await tell(ENDED)
     assert before + 1 == failures("end_hook")
 
 

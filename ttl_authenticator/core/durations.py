@@ -45,6 +45,21 @@ class DurationError(ValueError):
         self.value = value
 
 
+def refusal(name: str, value: object, may_be_none: bool) -> str:
+    """Say that a setting is no duration, and what would be right.
+
+    Args:
+        name: of the setting, as an administrator writes it.
+        value: what it is.
+        may_be_none: ``None`` stands for no limit.
+    """
+    none = ", or None for no limit" if may_be_none else ""
+    return (
+        f"{name} is {show(value)}, which is no duration. "
+        f"Use {FORMS}, at most 3650d{none}."
+    )
+
+
 def write(seconds: float) -> str:
     """Write a duration as people do.
 

@@ -45,11 +45,7 @@ def _read_value(key: object, value: object, name: str) -> float | None:
     try:
         return durations.parse(value)
     except durations.DurationError:
-        none = ", or None for no limit" if may_be_none else ""
-        msg = (
-            f"{name}[{key!r}] is {durations.show(value)}, which is no duration. "
-            f"Use {durations.FORMS}, at most 3650d{none}."
-        )
+        msg = durations.refusal(f"{name}[{key!r}]", value, may_be_none)
         raise EntryError(msg) from None
 
 

@@ -110,6 +110,10 @@ class SessionRegistry:
             return Judgement(State.ACTIVE)
         return Judgement(State.ENDED, deadline.reason)
 
+    def judge_stray(self) -> Judgement:
+        """Decide whether a token that belongs to no session may be used."""
+        return Judgement(State.ENDED, Reason.REVOKED)
+
     # -- changing -------------------------------------------------------------
 
     def next_issue_second(self, user_id: int) -> int:

@@ -44,6 +44,10 @@ class ReportingRegistry(SessionRegistry):
         """Adopt every cookie that JupyterHub accepts."""
         return Judgement(State.ACTIVE)
 
+    def judge_stray(self) -> Judgement:
+        """Accept every token that JupyterHub accepts."""
+        return Judgement(State.ACTIVE)
+
     def add(self, session: Session) -> Session:
         """Take a session in, and a copy of it."""
         self._copies.add(replace(session))

@@ -72,17 +72,15 @@ class AgentHandler(AskingHandler):
         return [owner(ids[u], s) if u in ids else None for u, s in asked]
 
     def _describe(self, session: Session | None, user: str) -> dict[str, Any]:
-        # nobody's session: its tokens are refused at every use
-        if session is None and not self.ttl.enforcement.options.report_only:
-            return ENDED
-        model = self.ttl.model(session, user)
         if session is None:
-            return {**model, "idle_timeout": None}
-        judgement = self.ttl.judge(session)
+            # nobody's session: so are its tokens judged at every use
+            judgement, idle_timeout = self.ttl.registry.judge_stray(), None
+        else:
+            judgement = self.ttl.judge(session)
+            idle_timeout = self.ttl.limits(session).idle_timeout
         if judgement.state is State.ENDED:
             return {**ENDED, "reason": (judgement.reason or Reason.REVOKED).value}
-        idle_timeout = self.ttl.limits(session).idle_timeout
-        return {**model, "idle_timeout": idle_timeout}
+        return {**self.ttl.model(session, user), "idle_timeout": idle_timeout}
 
 
 def read_question(body: bytes) -> tuple[str, str, list[tuple[str, str]]]:

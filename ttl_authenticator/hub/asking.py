@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import nullcontext
-from itertools import islice
 from typing import TYPE_CHECKING, Any
+
+from ..core.batches import batches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -59,8 +60,7 @@ class Asking:
 
     async def ask_all(self, user_ids: Iterable[int]) -> None:
         """Ask about many, a few at a time; nobody else waits for that."""
-        left = iter(user_ids)
-        while some := list(islice(left, PARALLEL)):
+        for some in batches(user_ids, PARALLEL):
             known = [user_id for user_id in some if user_id in self.standings]
             await asyncio.gather(*(self._begin(u, nullcontext()) for u in known))
 

@@ -17,7 +17,7 @@ from .metrics import HOOK_FAILURES
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..core.session import Reason, Session
+    from ..core.session import Session
 
 NAME = "c.TTLAuthenticator.end_hook"
 
@@ -60,7 +60,7 @@ class EndHook:
         self._complaints = Complaints(authenticator.log)
         self._parallel = asyncio.Semaphore(PARALLEL)
 
-    async def __call__(self, session: Session, reason: Reason) -> None:
+    async def __call__(self, session: Session) -> None:
         """Call the hook; that it fails is logged, and un-ends nothing."""
         if session.ended is None:
             return
@@ -71,7 +71,7 @@ class EndHook:
             session.active_at,
             session.ended.at,
         )
-        arguments = (self._user(session), told, reason.value)
+        arguments = (self._user(session), told, session.ended.reason.value)
         try:
             async with self._parallel:
                 hook = self.authenticator.end_hook

@@ -8,7 +8,6 @@ again until it succeeds.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..core.session import Reason
@@ -36,19 +35,6 @@ CROWD = 50
 """Sessions marked as ended between two turns of the hub's loop, at most."""
 
 
-@dataclass(frozen=True)
-class Options:
-    """How ends are made.
-
-    Attributes:
-        report_only: log which sessions would end, and end none of them.
-        end_hook: called with a session and a reason when one has ended.
-    """
-
-    report_only: bool = False
-    end_hook: Callable[[Session, Reason], Awaitable[None]] | None = None
-
-
 class Enforcement:
     """Ends sessions.
 
@@ -57,7 +43,7 @@ class Enforcement:
         journal: writes them.
         revocation: takes tokens and codes away.
         notices: tell servers; ``None`` where servers have no agents.
-        options: what an administrator has chosen.
+        end_hook: called with a session that has ended, if there is one.
         log: a logger.
     """
 
@@ -67,14 +53,14 @@ class Enforcement:
         journal: Journal,
         revocation: Revocation,
         notices: Notices | None,
-        options: Options,
+        end_hook: Callable[[Session], Awaitable[None]] | None,
         log: Any,
     ) -> None:
         self.registry = registry
         self.journal = journal
         self.revocation = revocation
         self.notices = notices
-        self.options = options
+        self.end_hook = end_hook
         self.log = log
         self._tasks: set[asyncio.Task[None]] = set()
         self._recording: dict[str, asyncio.Task[None]] = {}
@@ -139,7 +125,7 @@ class Enforcement:
         for session in self.registry:
             if session.ended is not None and not session.finished:
                 self.log.info("Resuming the end of a session of %s", session.user)
-                if self.revocation.attempt(session) and self.options.end_hook is None:
+                if self.revocation.attempt(session) and self.end_hook is None:
                     self.registry.finish(session)
                 else:
                     self.carry_out(session)
@@ -217,8 +203,8 @@ class Enforcement:
             await asyncio.sleep(delay)
             delay = min(delay * 2, LAST_RETRY)
         telling += self._tell(self._serving(session) - servers, session)
-        if self.options.end_hook is not None and session.ended is not None:
-            await self.options.end_hook(session, session.ended.reason)
+        if self.end_hook is not None:
+            await self.end_hook(session)
         await asyncio.gather(*telling, return_exceptions=True)
         # written with the next batch: to do it all again would do no harm
         self.registry.finish(session)

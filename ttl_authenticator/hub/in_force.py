@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from ..core.batches import batches
 from .asking import Asking
 from .complaints import Complaints
 from .hooks import PATIENCE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
     from ..core.limits import Limits
     from ..core.policy import Person, Policy
@@ -112,7 +112,7 @@ class LimitsInForce:
     def read(self, user_ids: Iterable[int]) -> None:
         """Read users from the database; those without a hook's answer are asked for."""
         if self.is_personal:
-            for batch in _batches(user_ids):
+            for batch in batches(user_ids, BATCH):
                 self._read(batch)
 
     async def settle(self, user_id: int) -> None:
@@ -148,7 +148,7 @@ class LimitsInForce:
         for user_id in self._standing.keys() - user_ids:
             del self._standing[user_id]
         self._shared.clear()
-        for batch in _batches(user_ids):
+        for batch in batches(user_ids, BATCH):
             self._read(batch)
             if self._asking is not None:
                 await self._asking.ask_all(batch)
@@ -256,9 +256,3 @@ class LimitsInForce:
 
 def _nobody(_: int) -> None:
     """Tell nobody: the hub's sessions don't exist yet."""
-
-
-def _batches(items: Iterable[int]) -> Iterator[list[int]]:
-    left = iter(items)
-    while batch := list(islice(left, BATCH)):
-        yield batch

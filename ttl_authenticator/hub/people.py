@@ -98,27 +98,23 @@ class People:
 def _changed_users(session: Any) -> Iterator[int]:
     # reads what the session holds anyway: a flush is no place for queries
     for item in (*session.new, *session.dirty):
-        if _is(item, orm.User):
+        if isinstance(item, orm.User):
             if any(_changed(item, name) for name in ("groups", "admin", "name")):
                 yield item.id
-        elif _is(item, orm.Group):
+        elif isinstance(item, orm.Group):
             for user in _changed(item, "users"):
                 yield user.id
 
 
 def _lost_groups(session: Any) -> Iterator[str]:
     for item in session.deleted:
-        if _is(item, orm.Group):
+        if isinstance(item, orm.Group):
             yield item.name
     for item in session.dirty:
-        if _is(item, orm.Group):
+        if isinstance(item, orm.Group):
             yield from _changed(item, "name")
 
 
 def _changed(item: Any, name: str) -> list[Any]:
     history = inspect(item).attrs[name].history
     return [*(history.added or ()), *(history.deleted or ())]
-
-
-def _is(item: Any, model: type) -> bool:
-    return isinstance(item, model)

@@ -229,9 +229,7 @@ class HubSessions:
             return None, EXEMPT
         session = self.registry.owner(token.user_id, token.session_id)
         if session is None:
-            if self.enforcement.options.report_only:
-                return None, EXEMPT
-            return None, Judgement(State.ENDED, Reason.REVOKED)
+            return None, self.registry.judge_stray()
         return session, self.judge(session)
 
     async def hold_session_id(self, handler: Any, session: Session) -> None:

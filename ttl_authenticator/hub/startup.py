@@ -21,7 +21,7 @@ from .agents import Agents
 from .bootstrap import BootstrapError
 from .checks import DAY
 from .end_hook import EndHook
-from .enforcement import Enforcement, Options
+from .enforcement import Enforcement
 from .findings import Finding, Level
 from .in_force import LimitsInForce
 from .journal import Journal
@@ -102,23 +102,16 @@ def start(authenticator: TTLAuthenticator, app: Any) -> HubSessions:
     log = authenticator.log
     _check(authenticator, app)
     limits = _limits_in_force(authenticator, app)
-    kind = ReportingRegistry if authenticator.report_only else SessionRegistry
-    registry = kind(authenticator.ttl_clock, limits)
-    store = _open_store(authenticator, app)
-    journal = Journal(registry, store, app.cookie_max_age_days * DAY, log)
-    stored = store.load()
-    # a few queries for everybody, not one for each
-    limits.read({s.user_id for s in stored if s.ended is None})
-    registry.restore(stored)
+    journal = _restored(authenticator, app, limits)
     agents = Agents(authenticator.ttl_clock, log)
     servers = Servers(app, authenticator.unmonitored_servers == "stop", log)
     notices = None
     if authenticator.agent != "off":
         notices = Notices(servers.find, agents, servers.unmonitored, log)
-    enforcement = _enforcement(authenticator, app, registry, journal, notices)
+    enforcement = _enforcement(authenticator, app, journal, notices)
     enforcement.resume()
     sessions = HubSessions(
-        registry,
+        journal.registry,
         journal,
         enforcement,
         agents,
@@ -135,13 +128,26 @@ def start(authenticator: TTLAuthenticator, app: Any) -> HubSessions:
     return sessions
 
 
+def _restored(
+    authenticator: TTLAuthenticator, app: Any, limits: LimitsInForce
+) -> Journal:
+    kind = ReportingRegistry if authenticator.report_only else SessionRegistry
+    registry = kind(authenticator.ttl_clock, limits)
+    store = _open_store(authenticator, app)
+    stored = store.load()
+    # a few queries for everybody, not one for each
+    limits.read({s.user_id for s in stored if s.ended is None})
+    registry.restore(stored)
+    return Journal(registry, store, app.cookie_max_age_days * DAY, authenticator.log)
+
+
 def _enforcement(
     authenticator: TTLAuthenticator,
     app: Any,
-    registry: SessionRegistry,
     journal: Journal,
     notices: Notices | None,
 ) -> Enforcement:
+    registry = journal.registry
     revocation = Revocation(
         registry,
         app.db,
@@ -152,9 +158,8 @@ def _enforcement(
     end_hook = None
     if authenticator.end_hook is not None:
         end_hook = EndHook(authenticator, app.users.get)
-    options = Options(report_only=authenticator.report_only, end_hook=end_hook)
     log = authenticator.log
-    return Enforcement(registry, journal, revocation, notices, options, log)
+    return Enforcement(registry, journal, revocation, notices, end_hook, log)
 
 
 def _limits_in_force(authenticator: TTLAuthenticator, app: Any) -> LimitsInForce:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import threading
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -16,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
+from ..core.batches import batches
 from ..core.session import End, Reason, Session
 
 if TYPE_CHECKING:
@@ -116,8 +116,7 @@ class SessionStore:
             StoreError: the database refused; sessions of earlier transactions are
                 written, the rest are not.
         """
-        waiting = iter(sessions)
-        while chunk := list(islice(waiting, CHUNK)):
+        for chunk in batches(sessions, CHUNK):
             with self._lock:
                 rows = [_row(session) for session in chunk]
                 self._replace([row["id"] for row in rows], rows)
@@ -128,10 +127,9 @@ class SessionStore:
         Raises:
             StoreError: the database refused.
         """
-        waiting = iter(sessions)
-        while chunk := [session.id for session in islice(waiting, CHUNK)]:
+        for chunk in batches(sessions, CHUNK):
             with self._lock:
-                self._replace(chunk, [])
+                self._replace([session.id for session in chunk], [])
 
     def close(self) -> None:
         """Close all connections."""

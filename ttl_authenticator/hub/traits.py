@@ -43,11 +43,7 @@ class Duration(TraitType[Any, Any]):
     def _refusal(self, obj: Any, value: Any) -> str:
         owner = self.this_class
         section = owner.__name__ if owner is not None else type(obj).__name__
-        none = ", or None for no limit" if self.allow_none else ""
-        return (
-            f"c.{section}.{self.name} is {durations.show(value)}, which is no "
-            f"duration. Use {durations.FORMS}, at most 3650d{none}."
-        )
+        return durations.refusal(f"c.{section}.{self.name}", value, self.allow_none)
 
 
 class Choice(Enum):  # type: ignore[type-arg]  # no generic in older traitlets
