@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
 
@@ -59,3 +60,14 @@ class Person:
             await asyncio.sleep(1.1)
         await self.hub.advance(seconds)
         await self.context.clock.fast_forward(int(seconds * 1000))
+
+
+@asynccontextmanager
+async def fresh(hub, browser):
+    """Let somebody use a fresh browser, in whose pages nothing may go wrong."""
+    context = await browser.new_context()
+    await context.clock.install()
+    person = Person(hub, context)
+    yield person
+    await context.close()
+    assert [] == person.problems

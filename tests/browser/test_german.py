@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
-from person import Person
+from person import Person, fresh
 from playwright.async_api import expect
 from support.client import query
 from traitlets.config import PyFileConfigLoader
@@ -43,12 +43,8 @@ async def german_hub(hubs):
 @pytest.fixture
 async def person(german_hub, browser):
     """Return somebody with a fresh browser."""
-    context = await browser.new_context()
-    await context.clock.install()
-    person = Person(german_hub, context)
-    yield person
-    await context.close()
-    assert [] == person.problems
+    async with fresh(german_hub, browser) as person:
+        yield person
 
 
 def english(text):

@@ -9,7 +9,7 @@ import re
 import pytest
 from axe_playwright_python.async_playwright import Axe
 from jupyterhub.spawner import SimpleLocalProcessSpawner
-from person import Person
+from person import Person, fresh
 from playwright.async_api import expect
 from support.client import query
 
@@ -19,12 +19,8 @@ CSP = "script-src 'self'; style-src 'self'"
 @pytest.fixture
 async def person(hub, browser):
     """Return somebody with a fresh browser."""
-    context = await browser.new_context()
-    await context.clock.install()
-    person = Person(hub, context)
-    yield person
-    await context.close()
-    assert [] == person.problems
+    async with fresh(hub, browser) as person:
+        yield person
 
 
 def session(hub, name):

@@ -10,21 +10,12 @@ import pytest
 import sqlalchemy as sa
 from jupyterhub import orm
 from sqlalchemy.orm import close_all_sessions
+from support.commands import BASE, OWN
 
 from ttl_authenticator.cli import known_groups
 from ttl_authenticator.core.durations import FORMS
 
-BASE = """\
-c.JupyterHub.authenticator_class = "ttl"
-c.JupyterHub.bind_url = "http://127.0.0.1:8000"
-c.JupyterHub.token_expires_in_max_seconds = 86400
-c.TTLAuthenticator.authenticator_class = "dummy"
-"""
-"""A configuration of which there is nothing to say."""
-
 WELL = "ok: no errors, no warnings"
-
-OWN = "c.TTLAuthenticator."
 
 UNREADABLE = (
     "warning: c.JupyterHub.db_url: the hub's database can't be read from here, so "

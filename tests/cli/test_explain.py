@@ -7,19 +7,11 @@ import sys
 
 import pytest
 from jupyterhub.services.auth import HubAuth
+from support.commands import BASE, OWN
 
 from ttl_authenticator.cli import agent_constants, delays
 from ttl_authenticator.core.durations import write
 from ttl_authenticator.hub import hooks, http_client, in_force, journal, notices
-
-BASE = """\
-c.JupyterHub.authenticator_class = "ttl"
-c.JupyterHub.bind_url = "http://127.0.0.1:8000"
-c.JupyterHub.token_expires_in_max_seconds = 86400
-c.TTLAuthenticator.authenticator_class = "dummy"
-"""
-
-OWN = "c.TTLAuthenticator."
 
 PCI = "profile 'pci-dss-4' (PCI DSS 4 8.2.8)"
 

@@ -25,8 +25,9 @@ from . import (
     wrapping,
 )
 from .agents import Server
-from .bootstrap import Bootstrap
+from .bootstrap import MODES, Bootstrap
 from .hooks import Hook
+from .spawner_forms import FORMS
 from .traits import Choice, Flag, Texts
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class TTLAuthenticator(Authenticator):
     ).tag(config=True)
 
     agent = Choice(
-        ("inject", "installed", "off"),
+        MODES,
         "inject",
         help="""How our extension gets into users' servers.
 
@@ -109,7 +110,7 @@ class TTLAuthenticator(Authenticator):
     ).tag(config=True)
 
     agent_form = Choice(
-        ("auto", "cmd", "batchspawner", "none"),
+        FORMS,
         "auto",
         help="""How the agent is put into a spawn.
 
