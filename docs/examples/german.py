@@ -55,6 +55,12 @@ c.TTLAuthenticator.messages = {
     "unreachable": "Der Server antwortet nicht. Bitte versuchen Sie es noch einmal.",
     # the cover over a page whose session has ended, and the signed-out page
     "ended": "Sie wurden abgemeldet.",
+    "reauthenticate_title": "Bitte melden Sie sich noch einmal an",
+    "reauthenticate": "Ihr Identitätsanbieter hat nicht erneut nach Ihrem Passwort "
+    "gefragt, deshalb gilt diese Anmeldung nicht. Melden Sie sich dort ab oder "
+    "schließen Sie den Browser, und melden Sie sich dann wieder an.",
+    "unavailable": "Ihr Identitätsanbieter antwortet nicht, wie er soll. Bitte versuchen "
+    "Sie es in einigen Minuten noch einmal.",
     "signed_out_title": "Abgemeldet",
     "sign_in": "Erneut anmelden",
 }

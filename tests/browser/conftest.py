@@ -38,9 +38,11 @@ def _missing(reason: str) -> None:
 async def browser() -> AsyncIterator[Browser]:
     """Start the system's Chromium, or else the one that Playwright brings."""
     try:
-        from playwright.async_api import Error, async_playwright
+        from playwright.async_api import Error, async_playwright, expect
     except ImportError:
         _missing("Playwright isn't installed")
+    # what must happen comes late on a busy machine
+    expect.set_options(timeout=30_000)
     found = shutil.which("chromium") or shutil.which("google-chrome")
     async with async_playwright() as playwright:
         try:

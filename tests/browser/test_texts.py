@@ -113,6 +113,10 @@ async def test_every_text_can_be_replaced(person, browser):
         shown = await read(page)
         assert {"signed_out_title", reason.value, "sign_in"} == shown
         seen |= shown
+    await page.goto(f"{person.hub.url}/hub/ttl/signed-out?reason=reauthenticate")
+    shown = await read(page)
+    assert {"reauthenticate_title", "reauthenticate", "sign_in"} == shown
+    seen |= shown
     assert set(DEFAULTS) == seen
 
 

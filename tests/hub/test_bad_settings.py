@@ -123,7 +123,10 @@ DURATION_ROWS = [
     (Plain(), "<plain>"),
     (5j, "5j"),
 ]
-DURATIONS = ("idle_timeout", "max_lifetime", "warning_period", "heartbeat_interval")
+DURATIONS = (
+    *("idle_timeout", "max_lifetime", "warning_period", "heartbeat_interval"),
+    "upstream_grace",
+)
 
 
 @pytest.mark.parametrize("name", DURATIONS)
@@ -131,7 +134,7 @@ DURATIONS = ("idle_timeout", "max_lifetime", "warning_period", "heartbeat_interv
     ("value", "shown"), DURATION_ROWS, ids=[row[1][:30] for row in DURATION_ROWS]
 )
 def test_a_wrong_duration(name, value, shown):
-    """By itself, in each of the four traits that are one."""
+    """By itself, in each of the traits that are one."""
     message = refusal(**{name: value})
     assert f"c.TTLAuthenticator.{name} is {shown}" in message
     assert FORMS in message
@@ -334,6 +337,28 @@ ROWS = [
     ({"report_only": 2}, "report_only", "2", "True or False"),
     ({"report_only": None}, "report_only", "None", "True or False"),
     ({"report_only": []}, "report_only", "[]", "True or False"),
+    ({"reauthenticate": "login"}, "reauthenticate", "'login'", "True or False"),
+    ({"reauthenticate": None}, "reauthenticate", "None", "True or False"),
+    ({"max_age_from_lifetime": 60}, "max_age_from_lifetime", "60", "True or False"),
+    *(
+        (
+            {"reauthenticate_params": value},
+            "c.TTLAuthenticator.reauthenticate_params",
+            shown,
+            """a dict of strings such as {"prompt": "login"}, or None""",
+        )
+        for value, shown in (
+            ("prompt=login", "'prompt=login'"),
+            (["prompt"], "['prompt']"),
+            ({"max_age": 0}, "{'max_age': 0}"),
+            ({"prompt": None}, "{'prompt': None}"),
+            ({"prompt": " "}, "{'prompt': ' '}"),
+            ({"": "login"}, "{'': 'login'}"),
+            ({1: "login"}, "{1: 'login'}"),
+            (True, "True"),
+            (HUGE, TOO_LONG),
+        )
+    ),
     # -- functions
     (
         {"limits_hook": "my.module.hook"},
@@ -618,6 +643,9 @@ def test_a_bad_dict_on_a_command_line():
         ),
         ("admin_limits", "idle_timeout=5m", {"idle_timeout": 300.0}),
         ("report_only", "True", True),
+        ("reauthenticate_params", "prompt=login", {"prompt": "login"}),
+        ("reauthenticate_params", "None", None),
+        ("reauthenticate_params", "{'max_age': '0'}", {"max_age": "0"}),
     ],
 )
 def test_a_right_word_on_a_command_line(trait, text, expected):

@@ -391,17 +391,20 @@ def test_the_same_is_told_once():
 GENERIC = {"authenticator_class": "generic-oauth"}
 
 
+SILENT = {**GENERIC, "reauthenticate": False}
+
+
 @pytest.mark.parametrize("name", ["auto_login", "auto_login_oauth2_authorize"])
-@pytest.mark.parametrize("parameters", [{}, {"audience": "hub"}])
+@pytest.mark.parametrize("parameters", [{}, {"audience": "hub"}, {"prompt": "none"}])
 def test_an_automatic_login_at_a_provider_that_asks_nobody(name, parameters):
-    """The message says which parameter makes it ask."""
+    """The message says which setting makes it ask."""
     findings = found(
-        TTLAuthenticator=GENERIC,
+        TTLAuthenticator=SILENT,
         Authenticator={name: True},
         GenericOAuthenticator={**SECRET, "extra_authorize_params": parameters},
     )
     setting = f"c.Authenticator.{name}"
-    remedy = "c.OAuthenticator.extra_authorize_params = {'prompt': 'login'}"
+    remedy = "c.TTLAuthenticator.reauthenticate = True"
     one(findings, "warning", setting, setting, remedy)
 
 
@@ -414,17 +417,17 @@ def test_an_automatic_login_at_a_provider_that_asks(section, parameters):
     config = Config({"GenericOAuthenticator": SECRET})
     config[section].extra_authorize_params = parameters
     automatic = {"auto_login": True}
-    assert [] == found(config=config, TTLAuthenticator=GENERIC, Authenticator=automatic)
+    assert [] == found(config=config, TTLAuthenticator=SILENT, Authenticator=automatic)
 
 
-def test_a_provider_that_is_told_to_ask_nobody():
-    """``prompt=none`` is the opposite of asking."""
-    findings = found(
+@pytest.mark.parametrize("parameters", [{}, {"prompt": "none"}])
+def test_an_automatic_login_at_a_provider_that_is_asked_anew(parameters):
+    """After an end that is the default."""
+    assert [] == found(
         TTLAuthenticator=GENERIC,
         Authenticator={"auto_login": True},
-        GenericOAuthenticator={**SECRET, "extra_authorize_params": {"prompt": "none"}},
+        GenericOAuthenticator={**SECRET, "extra_authorize_params": parameters},
     )
-    one(findings, "warning", "c.Authenticator.auto_login", "{'prompt': 'login'}")
 
 
 def test_a_login_that_is_not_automatic():
@@ -437,6 +440,33 @@ def test_an_automatic_login_without_parameters():
     findings = found(Authenticator={"auto_login": True})
     setting = "c.Authenticator.auto_login"
     one(findings, "warning", setting, f"{setting} = False")
+
+
+@pytest.mark.parametrize(
+    ("grace", "age", "is_told"),
+    [("5m", 300, True), ("1m", 300, True), ("6m", 300, False), (None, 300, False)],
+)
+def test_a_grace_that_is_over_before_anybody_asks(grace, age, is_told):
+    """The last good answer is as old as the time between two questions."""
+    findings = found(
+        TTLAuthenticator={**GENERIC, "upstream_grace": grace},
+        Authenticator={"auth_refresh_age": age},
+        GenericOAuthenticator=SECRET,
+    )
+    if is_told:
+        name = "c.TTLAuthenticator.upstream_grace"
+        one(findings, "warning", name, name, "auth_refresh_age of 5m")
+    else:
+        assert [] == findings
+
+
+@pytest.mark.parametrize("settings", [{"auth_refresh_age": 0}, {}])
+def test_a_grace_that_is_never_needed(settings):
+    """Nobody asks, or the wrapped class has nothing to say."""
+    wrapped = GENERIC if settings else {}
+    oauth = {"GenericOAuthenticator": SECRET} if settings else {}
+    ttl = {**wrapped, "upstream_grace": "1m"}
+    assert [] == found(TTLAuthenticator=ttl, Authenticator=settings, **oauth)
 
 
 # -- names --------------------------------------------------------------------

@@ -14,7 +14,7 @@ from traitlets import TraitError
 
 from ttl_authenticator import TTLAuthenticator
 from ttl_authenticator.core.session import Reason
-from ttl_authenticator.hub.messages import DEFAULTS
+from ttl_authenticator.hub.messages import DEFAULTS, REAUTHENTICATE
 from ttl_authenticator.hub.pages import PageVariables
 from ttl_authenticator.page import files
 
@@ -101,6 +101,9 @@ def used_keys():
         yield from (start + kind for kind in ("idle", "lifetime"))
     # PageVariables.of, for the signed-out page and the notice
     yield from (reason.value for reason in Reason)
+    yield REAUTHENTICATE
+    # SigningIn.authenticate
+    yield "unavailable"
 
 
 def test_each_text_is_used_and_each_used_text_can_be_replaced():
@@ -110,8 +113,7 @@ def test_each_text_is_used_and_each_used_text_can_be_replaced():
 
 def test_each_text_has_one_use():
     """So that a change doesn't surprise elsewhere; but a language is everything's."""
-    # the page's title and its heading are the same
-    several = {"language", "signed_out_title"}
+    several = {"language"}
     used = [key for key in used_keys() if key not in several]
     assert sorted(set(used)) == sorted(used)
 

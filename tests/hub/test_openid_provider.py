@@ -20,26 +20,10 @@ CALLBACK = "http://127.0.0.1:1/hub/oauth_callback"
 
 
 @pytest.fixture(scope="module")
-async def a_provider():
-    """Return the provider of this module."""
-    provider = OpenIDProvider()
-    try:
-        yield await provider.start()
-    finally:
-        await provider.stop()
-
-
-@pytest.fixture
-async def provider(a_provider):
-    """Return the module's provider, without memories."""
-    await a_provider.reset()
-    return a_provider
-
-
-@pytest.fixture(scope="module")
-async def hub(a_provider, hubs):
+async def hub(make_hub):
     """Return a hub around ``GenericOAuthenticator``, whose people sign in there."""
-    return await hubs(**a_provider.sections())
+    # what the provider does by itself
+    return await make_hub(ttl={"reauthenticate": False})
 
 
 async def auth_state(hub, name="alice"):

@@ -78,5 +78,5 @@ async def test_the_signed_out_page_of_an_automatic_login_waits_for_a_click(hubs)
     await hub.advance(61)
     page = await client.go("/hub/ttl/signed-out?reason=idle&next=/hub/token")
     assert 200 == page.status_code
-    assert "/hub/login?next=%2Fhub%2Ftoken" in page.text
+    assert "/hub/ttl/renew?next=%2Fhub%2Ftoken" in page.text
     assert "refresh" not in page.headers

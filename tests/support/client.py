@@ -20,7 +20,7 @@ class Client:
     """One browser; all addresses are below the hub's public address."""
 
     def __init__(self, base_url):
-        self.http = httpx.AsyncClient(base_url=base_url, timeout=30)
+        self.http = httpx.AsyncClient(base_url=base_url, timeout=60)
         self.origin = "{0.scheme}://{0.netloc}".format(urlsplit(base_url))
 
         self._thieves = []

@@ -6,13 +6,13 @@ Nothing of it is replaced but its clock, and what would stop the test's process.
 import asyncio
 import logging
 import os
-import sys
 from pathlib import Path
 
 from jupyterhub.app import JupyterHub
 from jupyterhub.utils import url_path_join
 from traitlets.config import Config
 
+from support import quick
 from support.client import Browsers
 from support.clock import MovableClock
 from support.ports import free_port
@@ -22,6 +22,10 @@ from ttl_authenticator.cli.proxy import ensure_proxy
 SERVICE = "reports"
 SERVICE_TOKEN = "secret-of-the-service-reports"
 SERVICE_CLIENT = f"service-{SERVICE}"
+AUTHORIZE = (
+    f"/hub/api/oauth2/authorize?client_id={SERVICE_CLIENT}&response_type=code"
+    f"&redirect_uri=/services/{SERVICE}/oauth_callback"
+)
 
 
 try:
@@ -104,7 +108,7 @@ def real_config(folder, **sections):
                 "home_dir_template": f"{folder}/{{username}}"
             },
             "Spawner": {
-                "cmd": [sys.executable, "-m", "jupyterhub.singleuser"],
+                "cmd": quick.command("jupyterhub.singleuser"),
                 "args": ["--allow-root"],
                 "start_timeout": 120,
                 "http_timeout": 120,
@@ -177,6 +181,16 @@ class Hub(Browsers):
         self.app._atexit_ran = True
         self.app.log.removeHandler(self.log)
         _App.clear_instance()
+
+    async def restart(self, seconds=0.0, meanwhile=None):
+        """Stop in order and start again ``seconds`` later; browsers stay open."""
+        clients, self._clients = self._clients, []
+        await self.stop()
+        self._clients = clients
+        self.clock.offset += seconds
+        if meanwhile is not None:
+            meanwhile()
+        return await self.start()
 
     @property
     def sessions(self):

@@ -16,6 +16,7 @@ from support.ports import free_port
 
 START_TIMEOUT = 30
 CRYPT_KEY = b"k" * 32
+PROVIDER_COOKIE = "provider-session"
 
 
 class OpenIDProvider:
@@ -179,3 +180,24 @@ async def sign_in(client, name="alice", path="/hub/oauth_login"):
     # the page that follows a login gives the XSRF cookie of the new session
     await client.go("/hub/home")
     return back
+
+
+async def pass_time(hub, provider, seconds):
+    """Let time pass for the hub and for the provider."""
+    await hub.advance(seconds)
+    await provider.control(offset=hub.clock.offset)
+
+
+async def asked(provider):
+    """Return the parameters of the last request to the provider."""
+    return (await provider.seen())["authorize_requests"][-1]
+
+
+async def silently(client, location):
+    """Let the provider sign a browser in without asking, as if nobody had wished it.
+
+    Who sits at a browser can take parameters out of an address.
+    """
+    answer = await client.go(location.replace("prompt=login", "prompt="))
+    assert 302 == answer.status_code, answer.text
+    return await come_back(client, answer)

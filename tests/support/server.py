@@ -10,7 +10,7 @@ from tornado.websocket import websocket_connect
 
 from support.client import BY_HUMAN
 
-WAIT = 15
+WAIT = 60
 """Seconds after which something that must happen hasn't."""
 
 

@@ -71,6 +71,29 @@ class SessionRegistry:
         sessions = self._by_user.get(user_id, {}).values()
         return [session for session in sessions if session.ended is None]
 
+    def knows(self, user_id: int) -> bool:
+        """Tell whether a user has a session or, not too long ago, had one."""
+        return user_id in self._by_user
+
+    def used(self, user_id: int, auth_time: float) -> End | None:
+        """Tell how a session ended that began with a provider's authentication.
+
+        Args:
+            user_id: the number of its user.
+            auth_time: when the provider authenticated the person, by its own clock:
+                it names one login there, in one browser.
+
+        Returns:
+            The last such end; ``None`` where none has ended but by a newer sign-in.
+        """
+        ends = (
+            session.ended
+            for session in self._by_user.get(user_id, {}).values()
+            if session.auth_time == auth_time and session.ended is not None
+        )
+        others = (end for end in ends if end.reason is not Reason.REPLACED)
+        return max(others, key=lambda end: end.at, default=None)
+
     def users(self) -> set[int]:
         """Return the numbers of all users who have sessions that haven't ended."""
         return {user_id for user_id in self._by_user if self.of_user(user_id)}

@@ -81,6 +81,8 @@ class Session:
         issued_at: the whole second that is signed into the cookie: its start.
         active_at: the last activity that was reported.
         session_ids: values of ``jupyterhub-session-id`` under which tokens were made.
+        auth_time: when an identity provider authenticated the person, by its own clock;
+            ``None`` where it doesn't say.
         ended: set once, when it ends.
         finished: all that follows from the end has been done.
         restored: it was read from the store and may have been active since.
@@ -93,6 +95,7 @@ class Session:
     issued_at: int
     active_at: float
     session_ids: tuple[str, ...] = ()
+    auth_time: float | None = None
     ended: End | None = None
     finished: bool = False
     restored: bool = False

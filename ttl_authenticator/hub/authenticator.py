@@ -15,6 +15,7 @@ from traitlets import List, Unicode, default
 from ..core.session import Reason
 from . import (
     agent_endpoint,
+    auth_state,
     guard,
     guarded,
     handlers,
@@ -28,7 +29,8 @@ from .agents import Server
 from .bootstrap import MODES, Bootstrap
 from .hooks import Hook
 from .spawner_forms import FORMS
-from .traits import Choice, Flag, Texts
+from .traits import Choice, Duration, Flag, Parameters, Texts
+from .upstream import Upstream
 
 if TYPE_CHECKING:
     from .sessions import HubSessions
@@ -45,6 +47,9 @@ class TTLAuthenticator(Authenticator):
 
     sessions: HubSessions | None = None
     """The hub's sessions, once it has routes."""
+
+    ttl_upstream: Upstream | None = None
+    """What asks the wrapped class again; ``None`` if that never says anything new."""
 
     authenticator_class = wrapping.wrapped_trait()
 
@@ -79,6 +84,45 @@ class TTLAuthenticator(Authenticator):
 
         Nobody is signed out or warned by this plugin; signing out oneself works. For
         a look at what limits would do.""",
+    ).tag(config=True)
+
+    reauthenticate = Flag(
+        True,
+        help="""After an end, ask the identity provider to authenticate the person anew.
+
+        Where a session of the browser has ended, or a live one is renewed, an OAuth
+        login goes out with reauthenticate_params, and if the provider's ID token says
+        when the person was authenticated (auth_time), one from before the end is
+        refused. With auto_login, nobody is signed in without a click then. False:
+        sign in as the provider likes. Under report_only nothing of this is done.""",
+    ).tag(config=True)
+
+    reauthenticate_params = Parameters(
+        help="""What is added to a provider's address to have it authenticate anew.
+
+        A dict of strings, on top of OAuthenticator.extra_authorize_params; a "prompt"
+        is joined with the one there. None: {"prompt": "login"}; for Google and GitHub,
+        which don't ask for a password again, {"prompt": "select_account"}.""",
+    ).tag(config=True)
+
+    max_age_from_lifetime = Flag(
+        False,
+        help="""Send the shortest max_lifetime that is configured as max_age.
+
+        With every OAuth login, so that the provider asks whoever it authenticated
+        longer ago; an ID token whose auth_time is older is refused. False: don't.""",
+    ).tag(config=True)
+
+    upstream_grace = Duration(
+        "1h",
+        allow_none=True,
+        help="""How long a user may go on while the wrapped authenticator can't answer.
+
+        JupyterHub asks it again about people who are signed in (auth_refresh_age,
+        refresh_pre_spawn). While its provider answers with 5xx, not in time or not at
+        all, its last good answer stands; this is since that answer, or since the hub's
+        start. Then the sessions end, reason upstream; a refusal ends them at once.
+        Forms as for idle_timeout. None: for as long as the other limits allow.""",
     ).tag(config=True)
 
     clear_auth_state = Flag(
@@ -192,23 +236,24 @@ class TTLAuthenticator(Authenticator):
         """
         with startup.one_clear_message(app):
             self.sessions = startup.start(self, app)
+        self._begin_upstream()
         routes = startup.hub_routes(super().get_handlers(app), app)
         ours = [*handlers.routes(routes), *agent_endpoint.ROUTES]
         return guarded.guard_routes([*ours, *routes])
 
-    async def authenticate(self, handler: Any, data: Any) -> Any:
+    async def authenticate(self, handler: Any, *args: Any, **kwargs: Any) -> Any:
         """Authenticate by the wrapped class, and note for the session who it was.
 
         Returns:
             What the wrapped class returns.
         """
-        model = await maybe_future(super().authenticate(handler, data))
+        model = await maybe_future(super().authenticate(handler, *args, **kwargs))
         if model and isinstance(handler, guard.Guard):
             name = model["name"] if isinstance(model, dict) else model
             handler.ttl_note_authenticated(self.normalize_username(name))
         return model
 
-    async def refresh_user(self, user: Any, handler: Any = None) -> Any:
+    async def refresh_user(self, user: Any, handler: Any = None, **kwargs: Any) -> Any:
         """Check the session where no guarded handler has, then ask the wrapped class.
 
         Returns:
@@ -216,7 +261,12 @@ class TTLAuthenticator(Authenticator):
         """
         refreshed = False
         if not self._is_over(user, handler):
-            refreshed = await maybe_future(super().refresh_user(user, handler))
+            if self.ttl_upstream is None:
+                refreshed = await maybe_future(
+                    super().refresh_user(user, handler, **kwargs)
+                )
+            else:
+                refreshed = await self.ttl_upstream.refresh(user, handler)
             refreshed = refreshed or self._needs_no_auth_state(user, handler)
         if not refreshed and handler is not None:
             # JupyterHub 6.1 reads it after a refusal, but only tokens set it
@@ -228,15 +278,30 @@ class TTLAuthenticator(Authenticator):
         # That is nothing against a personal token or a server's own: they have no
         # limits. A spawn, which may need it, still asks for a login.
         return (
-            self.sessions is not None
-            and isinstance(handler, guard.Guard)
+            isinstance(handler, guard.Guard)
             and getattr(handler, "_token_authenticated", False)
             and not handler.ttl_refresh_forced
-            and self.enable_auth_state
-            and self.clear_auth_state
-            and user.encrypted_auth_state is None
-            and not self.sessions.registry.of_user(user.id)
+            and auth_state.is_forgotten(self, user)
+            and not (self.ttl_upstream and self.ttl_upstream.refuses(user.id))
         )
+
+    def _begin_upstream(self) -> None:
+        if self.sessions is not None and auth_state.refreshes(self):
+            self.ttl_upstream = Upstream(self, super().refresh_user, self.sessions)
+
+    def ttl_stored(self, user_id: int, signed_in: bool) -> None:
+        """Note that what is known of a user has been stored.
+
+        Args:
+            user_id: the user's number.
+            signed_in: by a sign-in, not by a refresh.
+        """
+        if self.ttl_upstream is None:
+            return
+        if signed_in:
+            self.ttl_upstream.signed_in(user_id)
+        else:
+            self.ttl_upstream.stored(user_id)
 
     def _is_over(self, user: Any, handler: Any) -> bool:
         # guarded handlers have checked; other users are not judged by this cookie
@@ -260,4 +325,6 @@ class TTLAuthenticator(Authenticator):
         if self.sessions is not None:
             for session in self.sessions.registry.of_user(user.id):
                 self.sessions.enforcement.end(session, Reason.REVOKED)
+        if self.ttl_upstream is not None:
+            self.ttl_upstream.forget(user.id)
         return super().delete_user(user)

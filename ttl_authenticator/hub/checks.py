@@ -18,7 +18,7 @@ from jupyterhub.proxy import ConfigurableHTTPProxy
 from traitlets.config.loader import LazyConfigValue
 
 from ..core.durations import write
-from . import limit_checks
+from . import auth_state, limit_checks
 from .findings import Finding, error, warning
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ def findings(
         *limit_checks.profile(authenticator),
         *limit_checks.agent(authenticator),
         *_silent_login(authenticator),
+        *_grace(authenticator),
         *_hub(app),
         *_proxy(app),
     ]
@@ -159,17 +160,37 @@ def _silent_login(authenticator: Any) -> Iterator[Finding]:
         return
     setting = f"c.Authenticator.{names[0]}"
     parameters = getattr(authenticator, "extra_authorize_params", None)
-    if isinstance(parameters, dict):
-        if parameters.get("prompt", "none") != "none" or "max_age" in parameters:
-            return
-        remedy = "c.OAuthenticator.extra_authorize_params = {'prompt': 'login'}"
-    else:
-        remedy = f"{setting} = False, if your login page can wait for a click"
-    yield warning(
-        setting,
-        f"{setting} is set: where the identity provider still knows somebody, it signs "
-        f"them in again without asking, also after they have left. Set {remedy}.",
-    )
+    if not isinstance(parameters, dict):
+        yield warning(
+            setting,
+            f"{setting} is set: after the end of a session one click signs the same "
+            f"person in again, whoever clicks. Set {setting} = False, if your login "
+            "page can ask.",
+        )
+        return
+    asks = parameters.get("prompt", "none") != "none" or "max_age" in parameters
+    if not (asks or authenticator.reauthenticate):
+        yield warning(
+            setting,
+            f"{setting} is set: where the identity provider still knows somebody, it "
+            "signs them in again without asking, also after they have left. Set "
+            "c.TTLAuthenticator.reauthenticate = True.",
+        )
+
+
+def _grace(authenticator: Any) -> Iterator[Finding]:
+    name, grace = "c.TTLAuthenticator.upstream_grace", authenticator.upstream_grace
+    age = authenticator.auth_refresh_age
+    if grace is None or grace > age or not auth_state.refreshes(authenticator):
+        return
+    if age:
+        yield warning(
+            name,
+            f"{name} of {write(grace)} is no longer than c.Authenticator."
+            f"auth_refresh_age of {write(age)}: when JupyterHub next asks, the last "
+            "good answer is too old already, and one outage signs everybody out. Make "
+            "it several times as long.",
+        )
 
 
 def _hub(app: Any) -> Iterator[Finding]:

@@ -6,28 +6,21 @@ one, and every login gets a session of its own.
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING, Any
 
 from jupyterhub.utils import maybe_future
-from tornado import web
 
 from ..core.navigation import is_navigation
-from ..core.session import Judgement, Reason, Session, State
-from . import cookies
+from ..core.session import Reason, State
+from . import auth_state, cookies
 from .pages import PageVariables
-from .sessions import SETTING, HubSessions
+from .signing_in import SigningIn
 
 if TYPE_CHECKING:
-    # what the mixins below are mixed with
-    from jupyterhub.handlers import BaseHandler
-
-    class _Handler(BaseHandler): ...
-else:
-    _Handler = object
+    from ..core.session import Judgement, Session
 
 
-class Guard(_Handler):
+class Guard(SigningIn):
     """The check, for any handler of the hub."""
 
     ttl_admits_waiting = False
@@ -36,25 +29,13 @@ class Guard(_Handler):
     ttl_shows_timer = True
     """Put the timer into the pages for a signed-in person."""
 
-    ttl_session: Session | None = None
-    """The live session whose cookie or token came with this request."""
-
     ttl_refused: tuple[Session | None, Judgement] | None = None
     """What was refused: its session, where it is known, and why."""
 
     ttl_refresh_forced = False
     """The refresh under way is one before a spawn or a stop."""
 
-    _ttl_signed_in: Session | None = None
     _ttl_clearing = False
-    _ttl_issuing: int | None = None
-    _ttl_issued = b""
-
-    @property
-    def ttl(self) -> HubSessions:
-        """Return the hub's sessions."""
-        sessions: HubSessions = self.settings[SETTING]
-        return sessions
 
     async def prepare(self) -> None:
         """Check once more after what may have taken long, and note activity."""
@@ -81,6 +62,11 @@ class Guard(_Handler):
         """Refresh as JupyterHub does; what forces it asks for a login if need be."""
         self.ttl_refresh_forced = force
         return await super().refresh_auth(user, force)
+
+    async def spawn_single_user(self, user: Any, *args: Any, **kwargs: Any) -> Any:
+        """Start a server, unless its user has to sign in for it first."""
+        auth_state.require(self.authenticator, user)
+        return await super().spawn_single_user(user, *args, **kwargs)
 
     # -- cookies and tokens that come in ----------------------------------------
 
@@ -160,104 +146,13 @@ class Guard(_Handler):
         finally:
             self._ttl_clearing = False
 
-    # -- signing in -------------------------------------------------------------
-
-    @functools.cached_property
-    def _ttl_authenticated(self) -> set[str]:
-        """Names of users that were really authenticated in this request."""
-        return set()
-
-    def ttl_note_authenticated(self, name: str) -> None:
-        """Note that a user was authenticated: what follows is a login."""
-        self._ttl_authenticated.add(name)
-
-    async def authenticate(self, data: Any = None) -> Any:
-        """Authenticate somebody, and remember that it happened."""
-        model = await super().authenticate(data)
-        if model:
-            name = model["name"] if isinstance(model, dict) else model
-            self.ttl_note_authenticated(name)
-        return model
-
-    async def auth_to_user(self, authenticated: Any, user: Any = None) -> Any:
-        """Find the user of a login (or of a refresh, where ``user`` is given)."""
-        found = await super().auth_to_user(authenticated, user)
-        if user is None:
-            self.ttl_note_authenticated(found.name)
-            await self.ttl.limits_in_force.settle(found.id)
-            if found.orm_user not in self.db:
-                # deleted meanwhile: the next user may get the same number
-                raise web.HTTPError(403)
-        return found
-
-    def user_from_username(self, username: str) -> Any:
-        """Find or make a user, as older authenticators' handlers do for a login."""
-        user = super().user_from_username(username)
-        self.ttl_note_authenticated(user.name)
-        return user
-
-    def set_login_cookie(self, user: Any) -> None:
-        """Sign a user in with new cookies, if somebody was authenticated.
-
-        A signed-in visit of the login page ends here as well and renews nothing.
-        """
-        if self._ttl_is_login(user):
-            # JupyterHub issues new cookies only where the request has none
-            for name in (self.hub.cookie_name, cookies.SESSION_ID_COOKIE):
-                self.request.cookies.pop(name, None)
-            if self._ttl_signed_in is None:
-                self.__dict__.pop("_session_id", None)
-        super().set_login_cookie(user)
-
-    def set_hub_cookie(self, user: Any) -> None:
-        """Issue the hub cookie of a new session, at a second of its own."""
-        already = self._ttl_signed_in
-        again = already is not None and already.user_id == user.id
-        if again or not self._ttl_is_login(user):
-            return
-        previous = already or self._ttl_previous
-        self._ttl_issuing = self.ttl.registry.next_issue_second(user.id)
-        super().set_hub_cookie(user)
-        self._ttl_signed_in = self.ttl.signed_in(
-            user, self._ttl_issued, self._ttl_issuing, previous
-        )
-        self.ttl_session = self._ttl_signed_in
-
-    def create_signed_value(
-        self, name: str, value: Any, version: int | None = None
-    ) -> bytes:
-        """Sign a value; the hub cookie with the issue time of its session."""
-        if self._ttl_issuing is None or name != self.hub.cookie_name:
-            signed: bytes = super().create_signed_value(name, value, version)
-            return signed
-        self._ttl_issued = cookies.sign(self, name, value, self._ttl_issuing)
-        return self._ttl_issued
-
-    def _ttl_is_login(self, user: Any) -> bool:
-        """Tell whether setting a user's cookies is a login.
-
-        It isn't where nobody was authenticated and the request came with a session of
-        that very user: also if that has ended since, it must not become a new one.
-        """
-        previous = self._ttl_previous
-        came_with = self.ttl_session or previous
-        own = came_with is not None and came_with.user_id == user.id
-        return user.name in self._ttl_authenticated or not own
-
-    @functools.cached_property
-    def _ttl_previous(self) -> Session | None:
-        """Return the session of the cookie that the browser sent, if it hasn't ended.
-
-        Whoever shows the value that a session was issued has its cookie: no other
-        proof is needed. First asked before a login drops the request's cookies.
-        """
-        value = self.get_cookie(self.hub.cookie_name)
-        session = self.ttl.known(value) if value else None
-        if session is None or self.ttl.judge(session).state is State.ENDED:
-            return None
-        return session
-
     # -- pages ------------------------------------------------------------------
+
+    def finish(self, chunk: Any = None) -> Any:
+        """Answer; a browser whose session has ended keeps a mark of that."""
+        if not self._headers_written:
+            self.ttl.reauthentication.mark(self)
+        return super().finish(chunk)
 
     @property
     def template_namespace(self) -> dict[str, Any]:

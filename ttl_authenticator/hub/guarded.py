@@ -15,9 +15,11 @@ from jupyterhub.apihandlers.auth import (
     OAuthTokenHandler,
     TokenAPIHandler,
 )
-from jupyterhub.handlers import BaseHandler, LogoutHandler
+from jupyterhub.handlers import BaseHandler, LoginHandler, LogoutHandler
 from jupyterhub.utils import maybe_future
 from tornado import web
+from tornado.auth import OAuth2Mixin
+from tornado.httputil import url_concat
 from tornado.util import import_object
 
 from ..core.navigation import is_navigation
@@ -110,12 +112,84 @@ class LookupGuard(Guard):
             self.ttl.enforcement.revocation.delete_token(token)
 
 
+class LoginPageGuard(Guard):
+    """The login page: a login that needs no person begins by a person's click."""
+
+    async def get(self) -> None:
+        """Show the page; where it would sign in by itself, take care who wants that."""
+        if self.current_user or not self.authenticator.auto_login:
+            await super().get()
+            return
+        refuse_in_background(self.request.headers)
+        if self.ttl_waits_for_click and not _is_click_on_our_page(self.request.headers):
+            next_url = self.get_argument("next", "")
+            query = {"next": next_url} if next_url else {}
+            self.redirect(url_concat(self.get_login_url(), query))
+            return
+        await super().get()
+
+
+class StartGuard(Guard):
+    """The way to an identity provider."""
+
+    async def get(self) -> None:
+        """Go to the provider where a person went: an image or a script does not."""
+        refuse_in_background(self.request.headers)
+        await maybe_future(super().get())
+
+
+class OAuthStartGuard(StartGuard):
+    """The way to a provider of OAuth 2: after an end with the demand to ask anew."""
+
+    _ttl_demanded = False
+
+    async def get(self) -> None:
+        """Go to the provider, and decide whether it has to ask."""
+        self._ttl_demanded = self.ttl.reauthentication.demand(self)
+        await super().get()
+
+    def authorize_redirect(self, *args: Any, **kwargs: Any) -> Any:
+        """Send the browser to the provider, with our parameters on top."""
+        kwargs["extra_params"] = self.ttl.reauthentication.parameters(
+            self.authenticator, kwargs.get("extra_params") or {}, self._ttl_demanded
+        )
+        return super().authorize_redirect(*args, **kwargs)
+
+
+def refuse_in_background(headers: Any) -> None:
+    """Refuse to begin a login for an image or a script: nobody would see it.
+
+    Raises:
+        HTTPError: 403 for a request whose answer no browser shows as a page.
+    """
+    if headers.get("Sec-Fetch-Mode", "navigate") != "navigate":
+        raise web.HTTPError(403, "Signing in takes a visit of this page")
+
+
+def _is_click_on_our_page(headers: Any) -> bool:
+    same_origin = headers.get("Sec-Fetch-Site") == "same-origin"
+    return same_origin and is_navigation(headers, by_human=True)
+
+
 _SPECIAL: tuple[tuple[type, type[Guard]], ...] = (
     (LogoutHandler, LogoutGuard),
+    (LoginHandler, LoginPageGuard),
+    (OAuth2Mixin, OAuthStartGuard),
     (OAuthAuthorizeHandler, AuthorizeGuard),
     (OAuthTokenHandler, ExchangeGuard),
     (TokenAPIHandler, LookupGuard),
 )
+
+
+_STARTS = {"oauthenticator.mediawiki.MWLoginHandler"}
+"""Ways to a provider that have no type in common, and may not be importable."""
+
+
+def _guard_for(handler: type) -> type[Guard]:
+    names = {f"{cls.__module__}.{cls.__qualname__}" for cls in handler.__mro__}
+    if names & _STARTS:
+        return StartGuard
+    return next((g for stock, g in _SPECIAL if issubclass(handler, stock)), Guard)
 
 
 @functools.cache
@@ -131,10 +205,9 @@ def guarded(handler: Any) -> Any:
     """
     if not issubclass(handler, BaseHandler) or issubclass(handler, Guard):
         return handler
-    guard = next((g for stock, g in _SPECIAL if issubclass(handler, stock)), Guard)
     # metrics are labelled by these names
     names = {"__module__": handler.__module__, "__qualname__": handler.__qualname__}
-    return type(handler)(handler.__name__, (guard, handler), names)
+    return type(handler)(handler.__name__, (_guard_for(handler), handler), names)
 
 
 def guard_routes(routes: Iterable[Sequence[Any]]) -> list[tuple[Any, ...]]:

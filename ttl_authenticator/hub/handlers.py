@@ -20,7 +20,8 @@ from ..core.session import Reason, State
 from ..page import files
 from .guard import Guard
 from .guarded import guarded
-from .pages import PageVariables
+from .messages import REAUTHENTICATE
+from .pages import RENEW, SIGNED_OUT, PageVariables
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -112,6 +113,9 @@ class SessionHandler(AskingHandler):
         )
 
 
+_REASONS = {reason.value for reason in Reason}
+
+
 class SignedOutHandler(Guard, BaseHandler):
     """``/hub/ttl/signed-out``: says why, and waits for a click.
 
@@ -121,14 +125,15 @@ class SignedOutHandler(Guard, BaseHandler):
     async def get(self) -> None:
         """Show the page, or lead somebody back who is signed in."""
         next_url = self._validate_next_url(self.get_argument("next", ""))
-        if self.current_user:
+        why = self._why()
+        if self.current_user and why != REAUTHENTICATE:
             home = url_path_join(self.hub.base_url, "home")
             self.redirect(next_url or home)
             return
-        sign_in_url = self.settings["login_url"]
+        sign_in_url = self._sign_in_url()
         if next_url:
             sign_in_url = url_concat(sign_in_url, {"next": next_url})
-        ttl = PageVariables.of(self, self._why())
+        ttl = PageVariables.of(self, why)
         html = await self.render_template(
             "ttl/signed_out.html",
             ttl=ttl,
@@ -138,18 +143,29 @@ class SignedOutHandler(Guard, BaseHandler):
         )
         self.finish(html)
 
-    def _why(self) -> Reason:
+    def _sign_in_url(self) -> str:
+        # a login page that asks nobody would lead back here
+        if self.current_user or self.ttl_waits_for_click:
+            return f"{self.hub.base_url}{RENEW}"
+        login_url: str = self.settings["login_url"]
+        return login_url
+
+    def _why(self) -> str:
+        # the address may say anything: it only chooses one of our texts
+        said: str = self.get_argument("reason", "")
+        if said == REAUTHENTICATE:
+            return said
         if self.ttl_refused is not None and self.ttl_refused[1].reason:
-            return self.ttl_refused[1].reason
-        try:
-            # the address may say anything: it only chooses one of our texts
-            return Reason(self.get_argument("reason", ""))
-        except ValueError:
-            return Reason.REVOKED
+            return self.ttl_refused[1].reason.value
+        return said if said in _REASONS else Reason.REVOKED.value
 
 
 class RenewMixin(Guard):
-    """``/hub/ttl/renew``: the wrapped authenticator's login for a signed-in person."""
+    """``/hub/ttl/renew``: the wrapped authenticator's login for a signed-in person.
+
+    Where logins begin by themselves it is as well what a click on the signed-out page
+    leads to.
+    """
 
     # a warning would lie above the form that answers it
     ttl_shows_timer = False
@@ -158,20 +174,24 @@ class RenewMixin(Guard):
         """Begin the login once more; its end makes a new session of this one."""
         if not is_navigation(self.request.headers):
             raise web.HTTPError(403, "Renewing a session takes a visit of this page")
-        next_url = self.get_next_url(self.current_user)
-        if not self.current_user:
-            self.redirect(url_concat(self.settings["login_url"], {"next": next_url}))
-            return
+        query = {"next": self.get_next_url(self.current_user)}
+        if not (self.current_user or self.get_argument("next", "")):
+            # who it will be decides
+            query = {}
         login_url = self.authenticator.login_url(self.hub.base_url)
-        if login_url != self.settings["login_url"]:
-            self.redirect(url_concat(login_url, {"next": next_url}))
+        if not (self.current_user or self.ttl_waits_for_click):
+            self.redirect(url_concat(self.settings["login_url"], query))
+        elif login_url != self.settings["login_url"]:
+            self.redirect(url_concat(login_url, query))
         elif self.authenticator.auto_login:
             # the request itself says who it is, in a header for example
-            if await self.login_user() is None:
+            user = await self.login_user()
+            if user is None:
                 raise web.HTTPError(403)
-            self.redirect(next_url)
+            self.redirect(self.get_next_url(user))
         else:
-            self.finish(await self._render(username=self.current_user.name))
+            name = self.current_user.name if self.current_user else None
+            self.finish(await self._render(username=name))
 
 
 def routes(hub_routes: Sequence[Sequence[Any]]) -> list[tuple[Any, ...]]:
@@ -186,8 +206,8 @@ def routes(hub_routes: Sequence[Sequence[Any]]) -> list[tuple[Any, ...]]:
     renew = type("RenewHandler", (RenewMixin, guarded(login)), {"__module__": __name__})
     return [
         (r"/api/ttl/session", SessionHandler),
-        (r"/ttl/signed-out", SignedOutHandler),
-        (r"/ttl/renew", renew),
+        (f"/{SIGNED_OUT}", SignedOutHandler),
+        (f"/{RENEW}", renew),
         (
             r"/ttl/(timer\.(?:js|css))",
             CacheControlStaticFilesHandler,

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from ..core.session import Reason
 
+REAUTHENTICATE = "reauthenticate"
+"""The key of what is said to somebody whom the provider didn't authenticate anew."""
+
 DEFAULTS: dict[str, str] = {
     "language": "en",
     Reason.IDLE.value: "You were signed out because you had been inactive for a while.",
@@ -17,6 +20,12 @@ DEFAULTS: dict[str, str] = {
     Reason.REPLACED.value: "You were signed out because of a newer sign-in.",
     Reason.UPSTREAM.value: "You were signed out because your identity provider no "
     "longer confirms your account.",
+    "reauthenticate_title": "Please sign in once more",
+    REAUTHENTICATE: "Your identity provider didn't ask for your password again, so "
+    "this sign-in doesn't count. Sign out there or close the browser, then sign in "
+    "again.",
+    "unavailable": "Your identity provider doesn't answer as it should. Please try "
+    "again in a few minutes.",
     "warning_title_idle": "Are you still there?",
     "warning_idle": "You have not been active for a while and will be signed out soon. "
     "Your servers keep running.",

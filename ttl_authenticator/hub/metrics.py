@@ -8,6 +8,7 @@ from __future__ import annotations
 from prometheus_client import Counter
 
 from ..core.session import Reason
+from .answers import Kind
 
 ENDED_SESSIONS = Counter(
     "ttl_authenticator_ended_sessions",
@@ -31,6 +32,19 @@ HOOK_FAILURES = Counter(
 )
 for _hook in ("limits_hook", "end_hook"):
     HOOK_FAILURES.labels(hook=_hook)
+
+REFUSED_LOGINS = Counter(
+    "ttl_authenticator_refused_logins",
+    "Logins refused because the identity provider didn't authenticate the person anew",
+)
+
+UPSTREAM_FAILURES = Counter(
+    "ttl_authenticator_upstream_failures",
+    "Refreshes of a user that the wrapped authenticator gave no answer to, by kind",
+    ["kind"],
+)
+for _kind in Kind:
+    UPSTREAM_FAILURES.labels(kind=_kind.value)
 
 STORE_FAILURES = Counter(
     "ttl_authenticator_store_failures",

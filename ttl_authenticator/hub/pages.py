@@ -16,8 +16,12 @@ from ..page import files, injection
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-    from ..core.session import Reason
     from .guard import Guard
+
+
+SIGNED_OUT = "ttl/signed-out"
+RENEW = "ttl/renew"
+"""Our pages, below the hub's base URL."""
 
 
 @dataclass(frozen=True)
@@ -66,18 +70,19 @@ class PageVariables:
     workspace: bool = False
 
     @classmethod
-    def of(cls, handler: Guard, reason: Reason | None = None) -> PageVariables:
+    def of(cls, handler: Guard, reason: str | None = None) -> PageVariables:
         """Gather the variables for the page that a request will be answered with.
 
         Args:
             handler: of the request.
-            reason: of the end that the page tells of, if not of what was refused.
+            reason: what the page tells of, a key of the messages, if not the end of
+                what was refused.
         """
         ttl = handler.ttl
         reason = reason or _reason(handler)
         shared: dict[str, Any] = {
-            "reason": None if reason is None else reason.value,
-            "message": None if reason is None else ttl.messages[reason.value],
+            "reason": reason,
+            "message": None if reason is None else ttl.messages[reason],
             "messages": ttl.messages,
             "version": files.version(),
             **_addresses(handler.hub.base_url),
@@ -106,15 +111,16 @@ def _addresses(base_url: str) -> dict[str, str]:
         "base_url": base_url,
         "static_url": url_path_join(base_url, "ttl/"),
         "session_url": url_path_join(base_url, "api/ttl/session"),
-        "signed_out_url": url_path_join(base_url, "ttl/signed-out"),
-        "renew_url": url_path_join(base_url, "ttl/renew"),
+        "signed_out_url": url_path_join(base_url, SIGNED_OUT),
+        "renew_url": url_path_join(base_url, RENEW),
     }
 
 
-def _reason(handler: Guard) -> Reason | None:
+def _reason(handler: Guard) -> str | None:
     if handler.current_user or handler.ttl_refused is None:
         return None
-    return handler.ttl_refused[1].reason
+    reason = handler.ttl_refused[1].reason
+    return None if reason is None else reason.value
 
 
 def install(environment: Environment) -> None:

@@ -5,6 +5,7 @@ Runs in the hub, on its loop. Each step is idempotent.
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError, StatementError
 from .agents import Server
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from ..core.registry import SessionRegistry
     from ..core.session import Session
@@ -45,6 +46,7 @@ class Revocation:
         self.agents = agents
         self.clear_auth_state = clear_auth_state
         self.log = log
+        self._arriving: Counter[int] = Counter()
 
     def attempt(self, session: Session) -> bool:
         """Take away what a session's tokens and ``auth_state`` give.
@@ -52,18 +54,35 @@ class Revocation:
         Returns:
             Whether it is done; what fails is logged and may be tried again.
         """
-        steps: tuple[Callable[[Session], None], ...] = (
-            self._delete_tokens,
-            self._clear_auth_state,
-        )
         try:
-            for step in steps:
-                step(session)
+            self._delete_tokens(session)
+            if self._arriving[session.user_id]:
+                return False
+            self._clear_auth_state(session)
         except Exception as error:
             _hide_parameters(error)
             self.log.exception("The end of a session of %s is delayed", session.user)
             return False
         return True
+
+    @contextmanager
+    def arrival(self, user_id: int | None) -> Iterator[None]:
+        """Leave a user's ``auth_state`` alone while they sign in.
+
+        It is stored before there is a session for it. What ends meanwhile waits.
+
+        Args:
+            user_id: the user's number, ``None`` for a new one.
+        """
+        if user_id is None:
+            yield
+            return
+        self._arriving[user_id] += 1
+        try:
+            yield
+        finally:
+            self._arriving[user_id] -= 1
+            self._arriving += Counter()  # without zeros
 
     def _delete_tokens(self, session: Session) -> None:
         # an empty list or id would match tokens that belong to no session

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .enforcement import Enforcement
     from .in_force import LimitsInForce
     from .journal import Journal
+    from .reauthentication import Reauthentication
 
 SETTING = "ttl_sessions"
 """The key of :class:`HubSessions` in the hub's tornado settings."""
@@ -44,6 +45,7 @@ class HubSessions:
         messages: the texts that people see.
         activity_paths: proxied apps that agents watch for activity.
         limits_in_force: the limits of everybody.
+        reauthentication: what a login after an end has to show.
         log: a logger.
     """
 
@@ -56,6 +58,7 @@ class HubSessions:
         messages: dict[str, str],
         activity_paths: list[str],
         limits_in_force: LimitsInForce,
+        reauthentication: Reauthentication,
         log: Any,
     ) -> None:
         self.registry = registry
@@ -65,6 +68,7 @@ class HubSessions:
         self.messages = messages
         self.for_agents = {"messages": messages, "activity_paths": activity_paths}
         self.limits_in_force = limits_in_force
+        self.reauthentication = reauthentication
         self.log = log
         self.background: list[asyncio.Future[None]] = []
 
@@ -178,6 +182,7 @@ class HubSessions:
         cookie: bytes,
         issued_at: int,
         previous: Session | None,
+        auth_time: float | None = None,
     ) -> Session:
         """Begin the session of a cookie that is about to be sent.
 
@@ -188,6 +193,8 @@ class HubSessions:
             previous: the live session that the same browser had until now: its
                 tokens move to the new one if it is the same user's, and end with
                 it if not.
+            auth_time: when the identity provider authenticated the person, by its own
+                clock, if it says so.
 
         Returns:
             The new session.
@@ -199,6 +206,7 @@ class HubSessions:
                 user=user.name,
                 issued_at=issued_at,
                 active_at=self.registry.clock(),
+                auth_time=auth_time,
             )
         )
         written = [session]

@@ -28,6 +28,7 @@ from .journal import Journal
 from .limits_hook import LimitsHook
 from .notices import Notices
 from .people import People
+from .reauthentication import Reauthentication
 from .revocation import Revocation
 from .servers import Servers
 from .sessions import SETTING, HubSessions
@@ -118,6 +119,7 @@ def start(authenticator: TTLAuthenticator, app: Any) -> HubSessions:
         authenticator.messages,
         authenticator.activity_paths,
         limits,
+        Reauthentication(authenticator, journal.registry),
         log,
     )
     app.tornado_settings[SETTING] = sessions

@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.schema import CreateColumn
 
 from ..core.batches import batches
 from ..core.session import End, Reason, Session
@@ -26,9 +27,14 @@ CHUNK = 500
 
 _IN_MEMORY = (None, "", ":memory:", "file::memory:")
 
+TABLE = "ttl_sessions"
+
+ADDED = ("auth_time",)
+"""Columns that the first version's table lacks; each may be empty."""
+
 _metadata = sa.MetaData()
 _sessions = sa.Table(
-    "ttl_sessions",
+    TABLE,
     _metadata,
     sa.Column("id", sa.String(64), primary_key=True),
     sa.Column("user_id", sa.Integer, nullable=False, index=True),
@@ -36,6 +42,7 @@ _sessions = sa.Table(
     sa.Column("issued_at", sa.BigInteger, nullable=False),
     sa.Column("active_at", sa.Double, nullable=False),
     sa.Column("session_ids", sa.Text, nullable=False),
+    sa.Column("auth_time", sa.Double),
     sa.Column("ended_at", sa.Double),
     sa.Column("reason", sa.String(16)),
     sa.Column("finished", sa.Boolean, nullable=False),
@@ -94,6 +101,7 @@ class SessionStore:
         try:
             self._engine = _create_engine(url, **options)
             _metadata.create_all(self._engine)
+            _add_columns(self._engine)
         except (SQLAlchemyError, OSError, ImportError, ValueError) as error:
             raise StoreError(str(error)) from error
 
@@ -163,6 +171,19 @@ def _create_engine(url: str, **options: Any) -> sa.Engine:
     return engine
 
 
+def _add_columns(engine: sa.Engine) -> None:
+    """Give a table that an earlier version made what it lacks."""
+    present = {column["name"] for column in sa.inspect(engine).get_columns(TABLE)}
+    missing = [column for column in _sessions.columns if column.name not in present]
+    if not all(column.name in ADDED for column in missing):
+        # somebody else's table: reading it tells what is wrong
+        return
+    with engine.begin() as connection:
+        for column in missing:
+            definition = CreateColumn(column).compile(dialect=engine.dialect)
+            connection.execute(sa.text(f"ALTER TABLE {TABLE} ADD COLUMN {definition}"))
+
+
 def _sqlite_file(database: str) -> Path:
     # SQLite takes URIs as well
     is_uri = database.startswith("file:")
@@ -184,6 +205,7 @@ def _row(session: Session) -> dict[str, Any]:
         "issued_at": session.issued_at,
         "active_at": session.active_at,
         "session_ids": json.dumps(session.session_ids),
+        "auth_time": session.auth_time,
         "ended_at": ended.at if ended else None,
         "reason": ended.reason.value if ended else None,
         "finished": session.finished,
@@ -202,6 +224,7 @@ def _session(row: Any) -> Session:
         issued_at=row.issued_at,
         active_at=row.active_at,
         session_ids=tuple(json.loads(row.session_ids)),
+        auth_time=row.auth_time,
         ended=ended,
         finished=row.finished,
     )

@@ -76,6 +76,30 @@ class Flag(Bool):  # type: ignore[type-arg]  # likewise
         raise TraitError(msg)
 
 
+class Parameters(Dict):
+    """Parameters of an address: a dict of strings, or ``None``."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(default_value=None, allow_none=True, **kwargs)
+
+    def validate(self, obj: Any, value: Any) -> Any:  # noqa: ARG002
+        """Refuse what can't be sent."""
+        if value is None or (
+            isinstance(value, dict)
+            and all(_is_text(part) for item in value.items() for part in item)
+        ):
+            return value
+        msg = (
+            f"c.TTLAuthenticator.{self.name} is {durations.show(value)}. Use a dict of "
+            'strings such as {"prompt": "login"}, or None.'
+        )
+        raise TraitError(msg)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
 class Texts(Dict):
     """Texts by key: those that are given replace those of ``defaults``.
 
