@@ -63,17 +63,18 @@ async def hub_process(tmp_path):
 LONGEST = (
     "test_workbenches",
     "test_old_workbenches",
+    "test_timer",
     "test_images",
-    "test_jupyterhub_suite",
     "test_kinds",
     "test_demo",
-    "test_timer",
+    "test_jupyterhub_suite",
     "test_restart",
-    "test_outage",
     "test_hub_pages",
+    "test_addresses",
     "test_workspace",
+    "test_outage",
 )
-"""Modules that take a minute or so."""
+"""Modules that take half a minute or more."""
 
 
 def pytest_addoption(parser):

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from support import server
+from support import quick, server
 from support.ports import free_port
 from support.server import Page
 
@@ -19,9 +19,20 @@ async def cut_by_logout(page):
     return await terminal.until_closed()
 
 
-async def test_a_named_server(hubs):
+@pytest.fixture(scope="module")
+async def shared_hub(hubs):
+    """Return a hub with named servers, and bob, who is a guest at alice's."""
+    roles = [
+        {"name": "guest", "scopes": ["access:servers!user=alice"], "users": ["bob"]}
+    ]
+    return await hubs(
+        JupyterHub={"allow_named_servers": True, "load_roles": roles},
+        Authenticator={"allowed_users": {"bob"}},
+    )
+
+
+async def test_a_named_server(hub):
     """It has an agent of its own, which is told of ends."""
-    hub = await hubs(JupyterHub={"allow_named_servers": True})
     spawner = await server.start(hub, "alice", "second")
     agents = hub.sessions.agents
     assert agents.get(Server(spawner.user.id, "second")) is not None
@@ -32,6 +43,24 @@ async def test_a_named_server(hubs):
     assert (4401, "logout") == await cut_by_logout(page)
     await spawner.user.stop("second")
     assert agents.get(Server(spawner.user.id, "second")) is None
+
+
+async def test_a_respawned_server_that_is_shared(hub):
+    """Nothing is prefixed twice; the end of a guest's session is told to the host's."""
+    # what starts a server for the first time is seen by the test of a named one
+    spawner = hub.user("alice").spawners[""]
+    before = list(spawner.cmd)
+    spawner = await server.start(hub, "alice")
+    await spawner.user.stop("")
+    assert before == (await server.start(hub, "alice")).cmd
+    own = await Page.open(await hub.signed_in("alice"))
+    guest = await Page.open(await hub.signed_in("bob"))
+    terminal = await own.terminal()
+    assert (4401, "logout") == await cut_by_logout(guest)
+    assert terminal.is_open
+    assert (4401, "logout") == await cut_by_logout(own)
+    await terminal.until_closed()
+    await hub.user("alice").stop("")
 
 
 async def test_internal_ssl(hubs, tmp_path):
@@ -48,33 +77,7 @@ async def test_internal_ssl(hubs, tmp_path):
     assert spawner.server.url.startswith("https://")
     page = await Page.open(await hub.signed_in("alice"))
     assert (4401, "logout") == await cut_by_logout(page)
-
-
-async def test_a_respawned_server_has_an_agent_again(hubs):
-    """Nothing is prefixed twice."""
-    hub = await hubs()
-    spawner = await server.start(hub, "alice")
-    command = list(spawner.cmd)
     await spawner.user.stop("")
-    assert command == (await server.start(hub, "alice")).cmd
-    page = await Page.open(await hub.signed_in("alice"))
-    assert (4401, "logout") == await cut_by_logout(page)
-
-
-async def test_anothers_server_that_is_shared(hubs):
-    """The end of the guest's session is told to the server of the host."""
-    roles = [
-        {"name": "guest", "scopes": ["access:servers!user=alice"], "users": ["bob"]}
-    ]
-    users = {"allowed_users": {"bob"}}
-    hub = await hubs(JupyterHub={"load_roles": roles}, Authenticator=users)
-    await server.start(hub, "alice")
-    own = await Page.open(await hub.signed_in("alice"))
-    guest = await Page.open(await hub.signed_in("bob"))
-    terminal = await own.terminal()
-    assert (4401, "logout") == await cut_by_logout(guest)
-    assert terminal.is_open
-    await terminal.close()
 
 
 @pytest.fixture(params=["expire", "stop"])
@@ -85,14 +88,15 @@ async def without_agent(hubs, request):
     environment = {"TTL_AGENT": "off", "JUPYTER_PLATFORM_DIRS": "1"}
     hub = await hubs(TTLAuthenticator=settings, Spawner={"environment": environment})
     await server.start(hub, "alice")
-    return hub, request.param
+    yield hub, request.param
+    await hub.user("alice").stop("")
 
 
 async def test_a_server_without_an_agent(without_agent):
     """It is logged once, and stopped with the session where that is configured."""
     hub, policy = without_agent
     spawner = hub.user("alice").spawner
-    hub.log.records.clear()
+    # the server may have been asked before anybody came
     for _ in range(2):
         page = await Page.open(await hub.signed_in("alice"))
         assert "ttl/timer.js" not in page.html
@@ -113,6 +117,7 @@ async def test_agents_that_are_off_are_not_asked_for(hubs):
     await page.client.go("/hub/logout")
     await hub.settle()
     assert "agent" not in hub.log.text.replace("agent': 'off", "")
+    await hub.user("alice").stop("")
 
 
 @pytest.mark.parametrize("mode", ["inject", "installed"])
@@ -135,7 +140,7 @@ def test_a_server_that_cannot_be_watched_does_not_start(mode, tmp_path):
         "TTL_AGENT": mode,
     }
     done = subprocess.run(
-        [sys.executable, "-m", "jupyterhub.singleuser", "--allow-root"],
+        [*quick.command("jupyterhub.singleuser"), "--allow-root"],
         env=environment,
         cwd=tmp_path,
         capture_output=True,
@@ -199,6 +204,7 @@ async def test_an_extension_with_an_authentication_of_its_own(hubs, tmp_path):
     for name, value in cookies.items():
         page.client.set_cookie(name, value)
     assert 302 == (await page.client.go("/user/alice/own")).status_code
+    await hub.user("alice").stop("")
 
 
 def behind_env(*words):
@@ -206,18 +212,27 @@ def behind_env(*words):
     return ["env", *words, sys.executable, "-m", "jupyterhub.singleuser"]
 
 
-async def test_an_image_that_drops_the_path_of_python(hubs):
+async def start_behind_env(hub, name, *words):
+    """Start a server of somebody's own image."""
+    await hub.signed_in(name)
+    hub.user(name).spawners[""].cmd = behind_env(*words)
+    return await server.start(hub, name)
+
+
+async def test_an_image_that_drops_the_path_of_python(hub):
     """The agent comes all the same."""
-    hub = await hubs(Spawner={"cmd": behind_env("-u", "PYTHONPATH")})
-    await server.start(hub, "alice")
-    page = await Page.open(await hub.signed_in("alice"))
+    spawner = await start_behind_env(hub, "dropper", "-u", "PYTHONPATH")
+    page = await Page.open(await hub.signed_in("dropper"), "/user/dropper/")
     assert (4401, "logout") == await cut_by_logout(page)
+    await spawner.user.stop("")
 
 
 async def test_an_image_that_turns_the_agent_off_is_noticed(hubs):
     """The hub says so when somebody comes to that server."""
-    hub = await hubs(Spawner={"cmd": behind_env("TTL_AGENT=off")})
-    await server.start(hub, "alice")
-    page = await Page.open(await hub.signed_in("alice"))
+    # a hub takes the log of those that started before
+    hub = await hubs()
+    spawner = await start_behind_env(hub, "offer", "TTL_AGENT=off")
+    page = await Page.open(await hub.signed_in("offer"), "/user/offer/")
     assert "ttl/timer.js" not in page.html
-    assert 1 == hub.log.text.count("alice has no agent")
+    assert 1 == hub.log.text.count("offer has no agent")
+    await spawner.user.stop("")

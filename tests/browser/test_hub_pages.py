@@ -32,14 +32,23 @@ def session(hub, name):
 async def test_the_warning_comes_in_time_and_counts_down(person):
     """Half of the idle timeout of 60 s is the warning period here."""
     page = await person.sign_in("warned")
-    await person.pass_time(28)
+    await person.pass_time(15)
     await expect(page.locator("#ttl-warning")).to_have_count(0)
-    await person.pass_time(4)
+    await person.pass_time(17)
     await expect(page.locator("#ttl-warning")).to_be_visible()
-    shown = await page.locator("#ttl-countdown").inner_text()
-    assert re.fullmatch(r"0:2[678]", shown)
-    await person.pass_time(10)
-    assert re.fullmatch(r"0:1[678]", await page.locator("#ttl-countdown").inner_text())
+    first = await countdown(page)
+    # what has passed by itself meanwhile is no second of the hub's, but one of the page
+    assert 8 < first <= 28
+    await person.pass_time(6)
+    assert 0 < await countdown(page) <= first - 6
+
+
+async def countdown(page):
+    """Return the seconds that the warning shows."""
+    minutes, _, seconds = (await page.locator("#ttl-countdown").inner_text()).partition(
+        ":"
+    )
+    return 60 * int(minutes) + int(seconds)
 
 
 async def test_staying_keeps_the_session_alive(person):
@@ -119,10 +128,11 @@ async def test_a_click_on_a_link_is_activity(person):
     page = await person.sign_in("clicker")
     found = session(person.hub, "clicker")
     await person.pass_time(10)
-    assert found.active_at < person.hub.clock() - 9
+    before = person.hub.clock()
+    assert found.active_at < before - 9
     await page.click("text=Token")
     await page.wait_for_url("**/hub/token")
-    assert person.hub.clock() - 2 < found.active_at
+    assert before <= found.active_at
 
 
 async def test_the_sign_out_button_signs_out(person):

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 STATIC = ROOT / "ttl_authenticator" / "page" / "static"
 NOON = 1_800_000_000
+PATIENCE = 30
+"""Real seconds after which what must happen hasn't."""
+
 STRICT = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'"
 MESSAGES = {
     "warning_title_idle": "Are you still there?",
@@ -359,17 +362,17 @@ class Person:
 
     async def until(self, happened: Callable[[], Any]) -> bool:
         """Wait for something outside of the pages, for some seconds at most."""
-        end = time.monotonic() + 5
+        end = time.monotonic() + PATIENCE
         while not happened():
             if time.monotonic() > end:
                 return False
             await asyncio.sleep(0.001)
         return True
 
-    async def advance(self, seconds: float) -> None:
-        """Let time pass, second by second."""
+    async def advance(self, seconds: float, step: float = 1) -> None:
+        """Let time pass, second by second or in other steps."""
         while seconds > 0:
-            step = min(seconds, 1)
+            step = min(seconds, step)
             self.hub.clock += step
             await self.context.clock.run_for(round(step * 1000))
             await self.settle()
@@ -404,7 +407,7 @@ async def signed_out(page: Page) -> dict[str, str]:
 
 async def comes_true(page: Page, expression: str) -> None:
     """Wait for something in a page whose clock stands still."""
-    end = time.monotonic() + 5
+    end = time.monotonic() + PATIENCE
     while not await page.evaluate(f"Boolean({expression})"):
         assert time.monotonic() < end, expression
         await asyncio.sleep(0.005)

@@ -180,7 +180,8 @@ class TestEnd:
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
     def test_one_signal_ends_everything(self, start_demo, browser, temporary, number):
         """Ctrl-C, a kill and a closed terminal leave no process, port or folder."""
-        demo = start_demo(temporary=temporary).wait_until_ready()
+        verbose = ["--verbose"] if number == signal.SIGHUP else []
+        demo = start_demo(*verbose, temporary=temporary).wait_until_ready()
         if number == signal.SIGINT:
             sign_in(browser, demo.address, "ann")
             start_server(browser, demo.address, "ann")
@@ -190,6 +191,8 @@ class TestEnd:
 
         assert 0 == code
         assert demo.text.endswith("Stopped.\n")
+        # ``--verbose`` prints the hub's log as well
+        assert bool(verbose) == ("JupyterHub is now running" in demo.text)
         assert [] == [pid for pid in pids if is_running(pid)]
         assert [] == list(temporary.iterdir())
         with socket.socket() as probe:
@@ -240,26 +243,27 @@ class TestEnd:
 
 
 class TestFolder:
-    def test_chosen_folder_is_kept_and_used_again(self, start_demo, browser, tmp_path):
-        """``--folder`` keeps configuration, log and the users' files."""
+    def test_chosen_folder_is_kept_and_used_again(
+        self, start_demo, run, browser, tmp_path
+    ):
+        """``--folder`` keeps configuration, log and the users' files.
+
+        It belongs to one demo at a time: a second one would stop the first one's proxy.
+        """
         folder = tmp_path / "new {folder}"
         for start in (1, 2):
             demo = start_demo("--folder", str(folder)).wait_until_ready()
             assert 200 == sign_in(browser, demo.address, f"ann{start}").status_code
+            if start == 2:
+                other = run("demo", "--port", "0", "--folder", str(folder))
+                assert 1 == other.returncode
+                line = f"ttl-authenticator: another demo is running in {folder}\n"
+                assert line == other.stderr
+                assert 200 == browser.get(f"{demo.address}hub/home").status_code
             assert 0 == demo.send(signal.SIGINT)
 
         names = {file.name for file in folder.iterdir()}
         assert {"jupyterhub_config.py", "jupyterhub.log", "jupyterhub.sqlite"} <= names
-
-    def test_folder_belongs_to_one_demo_at_a_time(self, start_demo, run, tmp_path):
-        """A second demo there would stop the first one's proxy: it is refused."""
-        start_demo("--folder", str(tmp_path)).wait_until_ready()
-
-        second = run("demo", "--port", "0", "--folder", str(tmp_path))
-
-        assert 1 == second.returncode
-        line = f"ttl-authenticator: another demo is running in {tmp_path}\n"
-        assert line == second.stderr
 
     def test_folder_that_is_a_file(self, run, tmp_path):
         """A folder that can't be made is told in one line."""
@@ -284,14 +288,6 @@ class TestFolder:
         assert last.startswith(
             "ttl-authenticator: JupyterHub ended with code 1; its log"
         )
-
-    def test_verbose_shows_the_log(self, start_demo):
-        """``--verbose`` prints the hub's log as well."""
-        demo = start_demo("--verbose").wait_until_ready()
-
-        assert 0 == demo.send(signal.SIGINT)
-
-        assert "JupyterHub is now running" in demo.text
 
 
 class TestOneLine:

@@ -39,28 +39,52 @@ def environment(tmp_path):
     return os.environ | {"PATH": path, "PYTHONPATH": str(SUPPORT)}
 
 
+@pytest.fixture
+def run(tmp_path, environment):
+    """Return a function that runs a module of the tests; two at a time."""
+    (tmp_path / "pytest.ini").write_text(INI)
+    turns = asyncio.Semaphore(2)
+
+    async def run(name):
+        # by itself: JupyterHub stops a module's proxy without waiting for its end, and
+        # the next one's would find the port in use
+        async with turns:
+            folder = tmp_path / name
+            folder.mkdir()
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "pytest", "-q", "-p", "support.wrap_mockpam"),
+                *("-p", "no:cacheprovider", "-c", "../pytest.ini"),
+                *("--pyargs", f"jupyterhub.tests.{name}"),
+                cwd=folder,
+                env=environment,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+            )
+            output = (await process.communicate())[0].decode()
+        return process.returncode, output
+
+    return run
+
+
+def counted(output, pattern):
+    """Return a number that a run has told."""
+    return int(re.search(pattern, output)[1])
+
+
 @pytest.mark.parametrize(
     "names",
     [MODULES, pytest.param([*MODULES, *SLOWER], marks=pytest.mark.matrix)],
     ids=["authentication", "all"],
 )
-async def test_jupyterhubs_own_tests_pass(tmp_path, environment, names):
+async def test_jupyterhubs_own_tests_pass(run, names):
     """Of authentication and expiry, and also of services and users: none fails."""
-    (tmp_path / "pytest.ini").write_text(INI)
-    modules = [f"jupyterhub.tests.{name}" for name in names]
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "pytest", "-q", "-p", "support.wrap_mockpam"),
-        *("-p", "no:cacheprovider", "-c", "pytest.ini", "--pyargs", *modules),
-        cwd=tmp_path,
-        env=environment,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    output = (await process.communicate())[0].decode()
-    assert 0 == process.returncode, output[-5000:]
-    passed = int(re.search(r"(\d+) passed", output)[1])
+    results = await asyncio.gather(*map(run, names))
+    for code, output in results:
+        assert 0 == code, output[-5000:]
+    hubs = r"hubs with ttl-authenticator: (\d+)"
+    assert sum(counted(output, hubs) for _, output in results) > 1
+    passed = sum(counted(output, r"(\d+) passed") for _, output in results)
     if names is MODULES:
         assert passed > 50
     else:
         assert PASSED.get(jupyterhub.__version__, passed) == passed > 100
-    assert int(re.search(r"hubs with ttl-authenticator: (\d+)", output)[1]) > 1

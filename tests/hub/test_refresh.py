@@ -1,7 +1,11 @@
 """JupyterHub's refreshes behave with the plugin as without it."""
 
+import sys
+
 import pytest
 from jupyterhub.auth import DummyAuthenticator
+from jupyterhub.spawner import SimpleLocalProcessSpawner
+from support import fake_server
 from support.client import HUB_COOKIE
 
 
@@ -16,19 +20,55 @@ class Refreshing(DummyAuthenticator):
         return self.answer
 
 
+FORCED = ["refresh_pre_spawn", "refresh_pre_stop"]
 STRICT = hasattr(DummyAuthenticator, "auth_refresh_strict")
 WITH, WITHOUT = "with the plugin", "without"
 
 
-async def start(hubs, how, **settings):
-    """Start a hub around ``Refreshing``, with the plugin or without it."""
-    sections = {
-        "TTLAuthenticator": {"authenticator_class": Refreshing},
-        "Authenticator": {"allow_all": True, "admin_users": {"root"}, **settings},
-    }
-    if how == WITHOUT:
-        sections["JupyterHub"] = {"authenticator_class": Refreshing}
-    return await hubs(**sections)
+class Instant(SimpleLocalProcessSpawner):
+    """Starts a server that answers at once: none of this is about servers."""
+
+    async def start(self):
+        self.environment = {"DUMP_TO": f"{self.home_dir_template}.seen"}
+        self.cmd, self.args = [sys.executable, fake_server.__file__, "--serve"], []
+        return await super().start()
+
+
+@pytest.fixture(scope="module")
+async def two(hubs):
+    """Return two hubs around ``Refreshing``: with the plugin and without it."""
+    made = {}
+    forced = {name: True for name in FORCED if hasattr(DummyAuthenticator, name)}
+    for how in (WITH, WITHOUT):
+        sections = {
+            "TTLAuthenticator": {"authenticator_class": Refreshing, "agent": "off"},
+            "Authenticator": {"allow_all": True, "admin_users": {"root"}, **forced},
+            "JupyterHub": {"spawner_class": Instant},
+        }
+        if how == WITHOUT:
+            sections["JupyterHub"]["authenticator_class"] = Refreshing
+        made[how] = await hubs(**sections)
+    return made
+
+
+@pytest.fixture
+def start(two, request):
+    """Return a function that returns a hub of these with some settings changed."""
+    changed = []
+
+    def start(how, **settings):
+        hub = two[how]
+        authenticator = hub.app.authenticator
+        changed.extend((authenticator, n, getattr(authenticator, n)) for n in settings)
+        for name, value in settings.items():
+            setattr(authenticator, name, value)
+        authenticator.answer, authenticator.asked = True, ()
+        hub.log.records.clear()
+        return hub
+
+    yield start
+    for authenticator, name, value in changed:
+        setattr(authenticator, name, value)
 
 
 async def visits(hub, client, authenticator):
@@ -47,35 +87,35 @@ async def visits(hub, client, authenticator):
 
 
 @pytest.mark.parametrize("age", [0, 5, 300])
-async def test_the_wrapped_refresh_is_asked_exactly_as_often(hubs, age):
+async def test_the_wrapped_refresh_is_asked_exactly_as_often(start, age):
     """Not on every request, and after ``auth_refresh_age`` once."""
     counts = {}
     for how in (WITHOUT, WITH):
-        hub = await start(hubs, how, auth_refresh_age=age)
+        hub = start(how, auth_refresh_age=age)
         client = await hub.signed_in("alice")
         authenticator = hub.app.authenticator
         first = await visits(hub, client, authenticator)
         # long ago, as JupyterHub sees it
         hub.user("alice")._auth_refreshed = -1e9
         counts[how] = first, await visits(hub, client, authenticator)
-        await hub.stop()
-        hub.app = None
     assert counts[WITHOUT] == counts[WITH]
     assert (age > 0) == (sum(counts[WITH][1]) == 1)
 
 
-@pytest.mark.parametrize("setting", ["refresh_pre_spawn", "refresh_pre_stop"])
+@pytest.mark.parametrize("setting", FORCED)
 @pytest.mark.parametrize("answer", [True, False])
-async def test_forced_refreshes_stay_forced(hubs, setting, answer):
+async def test_forced_refreshes_stay_forced(start, setting, answer):
     """Before a spawn and before a stop, with the same outcome."""
     if not hasattr(DummyAuthenticator, setting):
         pytest.skip(f"this JupyterHub has no {setting}")
     seen = {}
     for how in (WITHOUT, WITH):
-        hub = await start(hubs, how, **{setting: True})
-        client = await hub.signed_in("alice")
+        hub = start(how)
+        # of whom nothing is running
+        name = f"{setting}-{answer}".lower()
+        client = await hub.signed_in(name)
         authenticator = hub.app.authenticator
-        server = "/hub/api/users/alice/server"
+        server = f"/hub/api/users/{name}/server"
         if setting == "refresh_pre_stop":
             authenticator.answer = True
             assert 201 == await started(client, server)
@@ -85,13 +125,11 @@ async def test_forced_refreshes_stay_forced(hubs, setting, answer):
         # begun, or done at once: that is the machine's doing
         seen[how] = authenticator.asked, "accepted" if status < 300 else status
         assert HUB_COOKIE in client.cookies
-        await hub.stop()
-        hub.app = None
     if seen[WITHOUT][1] == 500:
         # JupyterHub 6.1 meant to answer 403, but reads an attribute that isn't there
         seen[WITHOUT] = seen[WITHOUT][0], 403
     assert seen[WITHOUT] == seen[WITH]
-    assert ("alice",) == seen[WITH][0][:1]
+    assert (name,) == seen[WITH][0][:1]
 
 
 async def started(client, server):
@@ -106,14 +144,14 @@ async def started(client, server):
 
 @pytest.mark.parametrize("strict", [False, True])
 @pytest.mark.parametrize("by", ["cookie", "token"])
-async def test_a_refused_refresh_means_what_it_means_without_us(hubs, strict, by):
+async def test_a_refused_refresh_means_what_it_means_without_us(start, strict, by):
     """A cookie must sign in again; a token goes on, unless the hub is strict."""
     if not STRICT and strict:
         pytest.skip("this JupyterHub has no auth_refresh_strict")
     settings = {"auth_refresh_strict": strict} if STRICT else {}
     seen = {}
     for how in (WITHOUT, WITH):
-        hub = await start(hubs, how, auth_refresh_age=5, **settings)
+        hub = start(how, auth_refresh_age=5, **settings)
         client = await hub.signed_in("alice")
         token = hub.user("alice").new_api_token()
         hub.app.authenticator.answer = False
@@ -122,16 +160,14 @@ async def test_a_refused_refresh_means_what_it_means_without_us(hubs, strict, by
             seen[how] = (await client.fetch("/hub/api/user")).status_code
         else:
             seen[how] = (await hub.api("user", token)).status_code
-        await hub.stop()
-        hub.app = None
     if by == "token":
         assert seen[WITHOUT] == seen[WITH]
     assert 403 == seen[WITH] or (by == "token" and not strict)
 
 
-async def test_a_refused_refresh_of_a_page_leads_to_the_login(hubs):
+async def test_a_refused_refresh_of_a_page_leads_to_the_login(start):
     """Without the traceback that JupyterHub 6.1 logs there by itself."""
-    hub = await start(hubs, WITH, auth_refresh_age=5)
+    hub = start(WITH, auth_refresh_age=5)
     client = await hub.signed_in("alice")
     hub.app.authenticator.answer = False
     hub.user("alice")._auth_refreshed = -1e9
@@ -145,7 +181,7 @@ async def test_a_refused_refresh_of_a_page_leads_to_the_login(hubs):
     assert [] == hub.log.tracebacks
 
 
-async def test_an_unguarded_handler_is_judged_by_refresh_user(hubs):
+async def test_an_unguarded_handler_is_judged_by_refresh_user(start):
     """The second line: whatever isn't served by our routes."""
     from jupyterhub.handlers import BaseHandler
     from tornado import web
@@ -155,7 +191,7 @@ async def test_an_unguarded_handler_is_judged_by_refresh_user(hubs):
         def get(self):
             self.finish(self.current_user.name)
 
-    hub = await start(hubs, WITH, auth_refresh_age=5)
+    hub = start(WITH, auth_refresh_age=5)
     prefix = hub.app.hub.base_url
     hub.app.tornado_application.add_handlers(r".*", [(rf"{prefix}late", Late)])
     client = await hub.signed_in("alice")

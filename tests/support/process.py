@@ -5,12 +5,12 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import httpx
 
+from support import quick
 from support.client import Browsers
 from support.ports import free_port
 from ttl_authenticator.cli.proxy import ensure_proxy
@@ -43,7 +43,7 @@ c.TTLAuthenticator.max_lifetime = 600
 {extra}
 """
 
-START_TIMEOUT = 60
+START_TIMEOUT = 120
 
 
 class HubProcess(Browsers):
@@ -80,7 +80,7 @@ class HubProcess(Browsers):
         (self.folder / "jupyterhub_config.py").write_text(self.config)
         with (self.folder / "hub.log").open("a") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "jupyterhub"],
+                quick.command("jupyterhub"),
                 cwd=self.folder,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -116,9 +116,9 @@ class HubProcess(Browsers):
         """Stop as an administrator would."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-            self.process.wait(timeout=30)
+            self.process.wait(timeout=120)
 
-    async def wait(self, seconds=30):
+    async def wait(self, seconds=120):
         """Wait for the process to end by itself; return its exit code."""
         return await asyncio.to_thread(self.process.wait, seconds)
 
