@@ -59,8 +59,8 @@ c.TTLAuthenticator.messages = {
     "reauthenticate": "Ihr Identitätsanbieter hat nicht erneut nach Ihrem Passwort "
     "gefragt, deshalb gilt diese Anmeldung nicht. Melden Sie sich dort ab oder "
     "schließen Sie den Browser, und melden Sie sich dann wieder an.",
-    "unavailable": "Ihr Identitätsanbieter antwortet nicht, wie er soll. Bitte versuchen "
-    "Sie es in einigen Minuten noch einmal.",
+    "unavailable": "Ihr Identitätsanbieter antwortet nicht, wie er soll. Bitte "
+    "versuchen Sie es in einigen Minuten noch einmal.",
     "signed_out_title": "Abgemeldet",
     "sign_in": "Erneut anmelden",
 }
