@@ -764,7 +764,8 @@ async def test_a_restored_page_waits_for_the_server(hub: Hub, person: Person) ->
     """Out of the back/forward cache nothing is shown until the server has agreed."""
     page = await person.open()
     await person.context.route(SESSION, Down.lost)
-    await page.evaluate(RESTORED)
+    async with page.expect_event("requestfailed"):
+        await page.evaluate(RESTORED)
     await expect(page.locator("#content")).to_be_hidden()
     await expect(page.locator("#ttl-ended")).to_be_hidden()
     await person.context.unroute(SESSION)

@@ -518,6 +518,30 @@ async def test_signing_out_saves_first(hub: Hub, person: Person, page: Page) -> 
     await page.wait_for_url("**/hub/logout")
 
 
+async def test_one_save_at_a_time(hub: Hub, person: Person, page: Page) -> None:
+    """Two at once would find each other's file; what came meanwhile is saved, too."""
+    await lab(page, {"name": "a.ipynb"})
+    await page.evaluate(
+        """() => { jupyterapp.shell.widgets()[1].context.save = async () => {
+          saved.push("begun");
+          await new Promise((resolve) => { window.finish = resolve; });
+          saved.push("ended");
+        } }"""
+    )
+    await person.leap(880)
+    await person.advance(12)
+    assert ["begun"] == await page.evaluate("saved")
+    await page.click("#ttl-sign-out")
+    await person.settle()
+    assert ["begun"] == await page.evaluate("saved")
+    await page.evaluate("finish()")
+    await comes_true(page, "saved.length === 3")
+    assert ["begun", "ended", "begun"] == await page.evaluate("saved")
+    assert [] == hub.visited
+    await page.evaluate("finish()")
+    await page.wait_for_url("**/hub/logout")
+
+
 async def test_signing_out_does_not_wait_for_ever(
     hub: Hub, person: Person, page: Page
 ) -> None:

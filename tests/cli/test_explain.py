@@ -194,7 +194,7 @@ def test_a_limit_and_its_source(explained, name):
 
 def test_a_setting_in_a_subclass_section(explained):
     """The wrapped class's section is one of ours as well."""
-    text = "c.TTLDummyAuthenticator.idle_timeout = '30m'\n"
+    text = "c.DummyAuthenticator.idle_timeout = '30m'\n"
     assert (1800, f"{OWN}idle_timeout") == limit(explained(text), "idle_timeout")
 
 

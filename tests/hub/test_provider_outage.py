@@ -59,7 +59,7 @@ async def shared_hub(a_provider, hubs):
 def minutes(monkeypatch, hub):
     """Let each test begin a minute of the log."""
     fresh = complaints.Complaints(hub.app.log)
-    monkeypatch.setattr(hub.app.authenticator.ttl_upstream, "_complaints", fresh)
+    monkeypatch.setattr(hub.sessions.upstream, "_complaints", fresh)
 
 
 @pytest.fixture
@@ -401,7 +401,7 @@ async def test_under_report_only_a_refusal_is_only_told(hubs, provider):
 async def test_a_wrapped_class_that_never_refreshes_is_left_alone(hubs):
     """JupyterHub's own ``refresh_user`` says yes."""
     hub = await hubs()
-    assert hub.app.authenticator.ttl_upstream is None
+    assert hub.sessions.upstream is None
     client = await hub.signed_in("alice")
     long_ago(hub)
     assert 200 == (await client.go("/hub/home")).status_code

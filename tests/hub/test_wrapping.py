@@ -43,6 +43,7 @@ OWNED = {
     "get_handlers": "takes over the hub's routes, and starts with them",
     "delete_user": "ends the sessions of a user who is deleted",
     "pre_spawn_start": "sends the agent along, after the wrapped class's hook",
+    "section_names": "leaves out the class that an instance is made of",
     "post_spawn_stop": "forgets the server's agent, after the wrapped class's hook",
 }
 """What we define although the wrapped class does: each calls it by ``super()``."""
@@ -56,6 +57,10 @@ OURS = {
     "max_lifetime",
     "warning_period",
     "heartbeat_interval",
+    "reauthenticate",
+    "reauthenticate_params",
+    "max_age_from_lifetime",
+    "upstream_grace",
     "clear_auth_state",
     "db_url",
     "messages",
@@ -70,6 +75,7 @@ OURS = {
     "_default_idle_timeout",
     "_default_max_lifetime",
     "_is_over",
+    "_upstream",
 }
 """What we add: at least these names must be free in every authenticator."""
 
@@ -309,7 +315,8 @@ def test_the_walk_finds_what_jupyterhub_defines():
         "validate_username",
     } <= set(METHODS)
     assert {"admin_users", "allow_all", "db", "enable_auth_state"} <= set(TRAITS)
-    assert set(OWNED) - {"__new__"} <= set(METHODS) | set(OTHERS)
+    of_its_bases = {"__new__", "section_names"}
+    assert set(OWNED) - of_its_bases <= set(METHODS) | set(OTHERS)
 
 
 @pytest.mark.parametrize("name", sorted(set(METHODS) - set(OWNED)))
@@ -387,11 +394,11 @@ async def test_refresh_user_reaches_the_wrapped_class(answer, asynchronous):
 async def test_refresh_user_refuses_an_ended_session_without_asking():
     """In an unguarded request, the second line: the provider isn't troubled."""
     one = wrap(recording_class())
-    one.sessions = types.SimpleNamespace(is_over=lambda *_: True)
+    one.sessions = types.SimpleNamespace(is_over=lambda *_: True, upstream=None)
     one.calls.clear()
     assert False is await one.refresh_user(object(), types.SimpleNamespace())
     assert [] == one.calls
-    one.sessions = types.SimpleNamespace(is_over=lambda *_: False)
+    one.sessions = types.SimpleNamespace(is_over=lambda *_: False, upstream=None)
     assert Recorded is type(await one.refresh_user("alice", types.SimpleNamespace()))
 
 

@@ -2,7 +2,7 @@
 
 ``--record`` names a file for what became of each test, and of the authenticators that
 it made. With ``--wrapped`` each class is ``TTLAuthenticator`` around it, and nothing
-else differs. ``--as-presumed`` clears away three things that no test is about, but on
+else differs. ``--as-presumed`` clears away two things that no test is about, but on
 which some stumble: see ``presume``.
 """
 
@@ -89,11 +89,7 @@ def wrap(cls):
 
 
 class Presumed(TTLAuthenticator):
-    """Goes by the wrapped class's name, and has its routes where there is no hub."""
-
-    def __init_subclass__(cls, **kwargs):
-        super().__init_subclass__(**kwargs)
-        cls.__name__ = cls.ttl_wraps.__name__
+    """Has the wrapped class's routes where there is no hub."""
 
     def get_handlers(self, app):
         above = super() if app is not None else super(TTLAuthenticator, self)
@@ -104,7 +100,7 @@ def presume():
     """Return the class to wrap with, and take out what those tests don't know.
 
     That JupyterHub 6 has a key more in what a login returns, of which they compare all
-    keys; that a message names the wrapping class; that we ask the hub for its routes.
+    keys; and that we ask the hub for its routes.
     """
     inherited = Authenticator.get_authenticated_user
 

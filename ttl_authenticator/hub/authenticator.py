@@ -48,9 +48,6 @@ class TTLAuthenticator(Authenticator):
     sessions: HubSessions | None = None
     """The hub's sessions, once it has routes."""
 
-    ttl_upstream: Upstream | None = None
-    """What asks the wrapped class again; ``None`` if that never says anything new."""
-
     authenticator_class = wrapping.wrapped_trait()
 
     idle_timeout = policy_traits.IDLE_TIMEOUT
@@ -219,6 +216,16 @@ class TTLAuthenticator(Authenticator):
                 log=self.log,
             )
 
+    @classmethod
+    def section_names(cls) -> list[str]:
+        """List the sections of the configuration, the strongest last.
+
+        The class that an instance is made of has none of its own: by its name, the
+        wrapped one's, it would be stronger than ours.
+        """
+        names: list[str] = super().section_names()
+        return names if cls.ttl_wraps is None else names[:-1]
+
     @default("idle_timeout")
     def _default_idle_timeout(self) -> float:
         return policy_traits.default_of(policy_traits.IDLE_TIMEOUT, self.profile)
@@ -236,7 +243,9 @@ class TTLAuthenticator(Authenticator):
         """
         with startup.one_clear_message(app):
             self.sessions = startup.start(self, app)
-        self._begin_upstream()
+            if auth_state.refreshes(self):
+                upstream = Upstream(self, super().refresh_user, self.sessions)
+                self.sessions.upstream = upstream
         routes = startup.hub_routes(super().get_handlers(app), app)
         ours = [*handlers.routes(routes), *agent_endpoint.ROUTES]
         return guarded.guard_routes([*ours, *routes])
@@ -261,12 +270,12 @@ class TTLAuthenticator(Authenticator):
         """
         refreshed = False
         if not self._is_over(user, handler):
-            if self.ttl_upstream is None:
+            if self._upstream is None:
                 refreshed = await maybe_future(
                     super().refresh_user(user, handler, **kwargs)
                 )
             else:
-                refreshed = await self.ttl_upstream.refresh(user, handler)
+                refreshed = await self._upstream.refresh(user, handler)
             refreshed = refreshed or self._needs_no_auth_state(user, handler)
         if not refreshed and handler is not None:
             # JupyterHub 6.1 reads it after a refusal, but only tokens set it
@@ -282,26 +291,12 @@ class TTLAuthenticator(Authenticator):
             and getattr(handler, "_token_authenticated", False)
             and not handler.ttl_refresh_forced
             and auth_state.is_forgotten(self, user)
-            and not (self.ttl_upstream and self.ttl_upstream.refuses(user.id))
+            and not (self._upstream and self._upstream.refuses(user.id))
         )
 
-    def _begin_upstream(self) -> None:
-        if self.sessions is not None and auth_state.refreshes(self):
-            self.ttl_upstream = Upstream(self, super().refresh_user, self.sessions)
-
-    def ttl_stored(self, user_id: int, signed_in: bool) -> None:
-        """Note that what is known of a user has been stored.
-
-        Args:
-            user_id: the user's number.
-            signed_in: by a sign-in, not by a refresh.
-        """
-        if self.ttl_upstream is None:
-            return
-        if signed_in:
-            self.ttl_upstream.signed_in(user_id)
-        else:
-            self.ttl_upstream.stored(user_id)
+    @property
+    def _upstream(self) -> Upstream | None:
+        return self.sessions.upstream if self.sessions is not None else None
 
     def _is_over(self, user: Any, handler: Any) -> bool:
         # guarded handlers have checked; other users are not judged by this cookie
@@ -325,6 +320,6 @@ class TTLAuthenticator(Authenticator):
         if self.sessions is not None:
             for session in self.sessions.registry.of_user(user.id):
                 self.sessions.enforcement.end(session, Reason.REVOKED)
-        if self.ttl_upstream is not None:
-            self.ttl_upstream.forget(user.id)
+        if self._upstream is not None:
+            self._upstream.forget(user.id)
         return super().delete_user(user)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .in_force import LimitsInForce
     from .journal import Journal
     from .reauthentication import Reauthentication
+    from .upstream import Upstream
 
 SETTING = "ttl_sessions"
 """The key of :class:`HubSessions` in the hub's tornado settings."""
@@ -70,6 +71,8 @@ class HubSessions:
         self.limits_in_force = limits_in_force
         self.reauthentication = reauthentication
         self.log = log
+        self.upstream: Upstream | None = None
+        """What asks the wrapped class again, if that ever has anything new to say."""
         self.background: list[asyncio.Future[None]] = []
 
     def begin(self, *more: Coroutine[Any, Any, None]) -> None:

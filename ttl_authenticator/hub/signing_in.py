@@ -76,13 +76,15 @@ class SigningIn(_Handler):
         """Find the user of a login (or of a refresh, where ``user`` is given)."""
         if user is not None:
             found = await super().auth_to_user(authenticated, user)
-            self.settings["authenticator"].ttl_stored(found.id, signed_in=False)
+            if self.ttl.upstream is not None:
+                self.ttl.upstream.stored(found.id)
             return found
         known = self.find_user(authenticated["name"])
         self._ttl_check_reauthenticated(authenticated, known)
         with self.ttl.enforcement.revocation.arrival(known.id if known else None):
             found = await super().auth_to_user(authenticated)
-            self.settings["authenticator"].ttl_stored(found.id, signed_in=True)
+            if self.ttl.upstream is not None:
+                self.ttl.upstream.signed_in(found.id)
             self.ttl_note_authenticated(found.name)
             await self.ttl.limits_in_force.settle(found.id)
         if found.orm_user not in self.db:

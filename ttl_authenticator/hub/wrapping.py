@@ -111,10 +111,14 @@ def choose(cls: type, **kwargs: Any) -> type:
 
 @functools.cache
 def combine(cls: Any, wrapped: type) -> Any:
-    """Make the subclass of ours and of the wrapped class, once for each pair."""
+    """Make the subclass of ours and of the wrapped class, once for each pair.
+
+    It has the wrapped class's name: messages about settings are to say what the
+    administrator wrote.
+    """
     names: dict[str, Any] = {"__module__": cls.__module__, "ttl_wraps": wrapped}
     return types.new_class(
-        f"TTL{wrapped.__name__}",
+        wrapped.__name__,
         (cls, wrapped),
         exec_body=lambda namespace: namespace.update(names),
     )

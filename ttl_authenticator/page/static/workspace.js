@@ -204,13 +204,19 @@
     if (Number(new Date(last_modified)) - Number(new Date(seen)) <= 500) await save();
   }
 
-  /** Save what has changed; settles in any case, in a few seconds. */
-  timer.save = async () => {
+  async function saveAll() {
     try {
       const saved = Promise.allSettled(changedDocuments().map(saveOne));
       await Promise.race([saved, new Promise((resolve) => setTimeout(resolve, SAVE_LIMIT))]);
     } catch {} // an application that we don't know
-  };
+  }
+
+  let saving = Promise.resolve();
+  /**
+   * Save what has changed; settles in any case, in a few seconds. One after the other:
+   * an application would find its file changed on disk by the one before.
+   */
+  timer.save = () => (saving = saving.then(saveAll));
 
   let savedFor = 0;
   let limit = 0;
