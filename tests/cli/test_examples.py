@@ -56,6 +56,7 @@ CHECKED = {
         ),
         "ok: no errors, 1 warning",
     ],
+    "single_sign_on": [WELL],
     "too_lax": [
         (
             f"error: {OWN}group_limits['research']['idle_timeout'] is 2h, which is "
@@ -124,6 +125,13 @@ EXPLAINED = [
         ["15m", f"{OWN}idle_timeout"],
         ["8h", f"{OWN}max_lifetime"],
         ["2m", f"{OWN}warning_period"],
+    ),
+    (
+        "single_sign_on",
+        ["zoe"],
+        ["15m", f"{OWN}idle_timeout"],
+        ["10h", f"{OWN}max_lifetime"],
+        ["2m", "default"],
     ),
     (
         "aal2",

@@ -300,6 +300,13 @@ def test_a_constant_that_is_gone():
 HOOKS = "async def hook(*args): raise SystemExit\n"
 WITH_HOOK = f"{HOOKS}{OWN}limits_hook = hook\n"
 
+GENERIC = (
+    f"{OWN}authenticator_class = 'generic-oauth'\n"
+    "c.GenericOAuthenticator.client_id = c.GenericOAuthenticator.client_secret = 'x'\n"
+    "c.GenericOAuthenticator.username_claim = 'sub'\n"
+)
+NOT_ASKED = f"{GENERIC}c.Authenticator.auth_refresh_age = 0\n"
+
 DELAYS = [
     ("refused", "", 0),
     ("ended", "", 1),
@@ -333,6 +340,10 @@ DELAYS = [
     ("groups_changed_elsewhere", WITH_HOOK, 65),
     ("hook_answer_changed", WITH_HOOK, 65),
     ("hook_awaited_at_login", WITH_HOOK, 5),
+    ("provider_refuses", GENERIC, 300),
+    ("provider_refuses", NOT_ASKED, None),
+    ("provider_silent", GENERIC, 3900),
+    ("provider_silent", f"{GENERIC}{OWN}upstream_grace = None\n", None),
     ("end_hook", f"{HOOKS}{OWN}end_hook = hook\n", 5),
 ]
 
@@ -380,6 +391,8 @@ def test_a_server_that_never_acknowledges(answer_after):
     [
         ("", {"groups_changed_by_hub", "hook_answer_changed", "end_hook"}),
         (GROUPS, {"hook_answer_changed", "hook_awaited_at_login"}),
+        ("", {"provider_refuses", "provider_silent"}),
+        (NOT_ASKED, {"provider_silent"}),
         (f"{OWN}idle_timeout = None\n", {"hub_restarted", "hub_crashed"}),
         (f"{OWN}agent = 'off'\n", {"server_told", "notice_lost", "hub_unreachable"}),
     ],

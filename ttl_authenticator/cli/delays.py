@@ -11,7 +11,16 @@ from jupyterhub.services.auth import HubAuth
 
 from ..core.durations import write
 from ..core.registry import GRACE_HEARTBEATS
-from ..hub import asking, enforcement, hooks, http_client, in_force, journal, notices
+from ..hub import (
+    asking,
+    auth_state,
+    enforcement,
+    hooks,
+    http_client,
+    in_force,
+    journal,
+    notices,
+)
 from .agent_constants import seconds as of_agent
 
 if TYPE_CHECKING:
@@ -66,6 +75,7 @@ def steps(authenticator: Any, limits: Limits) -> list[Step]:
         "An end in pages": _in_pages(limits),
         "Reports and failures": _failures(authenticator, limits),
         "Changes of limits": _changes(authenticator),
+        "The identity provider": _provider(authenticator),
     }
     return [Step(where, *told) for where, part in parts.items() for told in part]
 
@@ -223,6 +233,25 @@ def _hook() -> Iterator[Told]:
         hooks.PATIENCE,
         "a login goes on without the answer of limits_hook",
     )
+
+
+def _provider(authenticator: Any) -> Iterator[Told]:
+    if not auth_state.refreshes(authenticator):
+        return
+    age, grace = authenticator.auth_refresh_age, authenticator.upstream_grace
+    yield Told(
+        "provider_refuses",
+        age or NEVER,
+        "the hub learns that the provider refuses somebody, and ends their sessions, "
+        "when they next need the hub: c.Authenticator.auth_refresh_age",
+    )
+    if age:
+        yield Told(
+            "provider_silent",
+            NEVER if grace is None else grace + age,
+            "sessions end of somebody about whom the provider gives no answer, when "
+            "they next need the hub: c.TTLAuthenticator.upstream_grace after its last",
+        )
 
 
 def _failures(authenticator: Any, limits: Limits) -> Iterator[Told]:
