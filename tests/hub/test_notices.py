@@ -245,7 +245,7 @@ async def test_a_server_that_is_not_there_is_told_again(servers, told):
     await asyncio.sleep(0.1)
     assert not telling.done()
     servers.start(ALICE, "alice")
-    assert Outcome.ACKNOWLEDGED is await asyncio.wait_for(telling, 5)
+    assert Outcome.ACKNOWLEDGED is await asyncio.wait_for(telling, 30)
 
 
 @pytest.mark.usefixtures("client")
@@ -305,8 +305,8 @@ async def test_a_new_end_wakes_a_server_that_was_waited_for(servers, told, monke
     await until(lambda: servers.requests)
     await asyncio.sleep(0.05)
     second = told.tell(ALICE, ended=True)
-    assert Outcome.ACKNOWLEDGED is await asyncio.wait_for(first, 5)
-    assert Outcome.ACKNOWLEDGED is await asyncio.wait_for(second, 5)
+    assert Outcome.ACKNOWLEDGED is await asyncio.wait_for(first, 30)
+    assert Outcome.ACKNOWLEDGED is await asyncio.wait_for(second, 30)
 
 
 async def test_an_end_during_a_notice_leads_to_another(servers, told):
@@ -339,7 +339,7 @@ async def test_who_gives_up_leaves_the_others_told(servers, told):
     given_up, second = told.tell(ALICE, ended=True), told.tell(ALICE, ended=True)
     first.cancel()
     given_up.cancel()
-    assert Outcome.ACKNOWLEDGED is await asyncio.wait_for(second, 5)
+    assert Outcome.ACKNOWLEDGED is await asyncio.wait_for(second, 30)
     assert Outcome.ACKNOWLEDGED is await asyncio.wait_for(
         told.tell(ALICE, ended=True), 5
     )
@@ -420,7 +420,7 @@ async def test_a_server_that_stops_meanwhile_is_gone(servers, told):
     telling = told.tell(ALICE, ended=True)
     await until(lambda: len(servers.requests) > 1)
     servers.spawners[ALICE].server = None
-    assert Outcome.GONE is await asyncio.wait_for(telling, 5)
+    assert Outcome.GONE is await asyncio.wait_for(telling, 30)
 
 
 async def test_one_server_does_not_hold_up_another(servers, told):
