@@ -39,8 +39,9 @@ c.GenericOAuthenticator.oauth_callback_url = (
 )
 c.GenericOAuthenticator.client_id = os.environ.get("OAUTH_CLIENT_ID", "")
 c.GenericOAuthenticator.client_secret = os.environ.get("OAUTH_CLIENT_SECRET", "")
-# without openid there is no ID token
-c.GenericOAuthenticator.scope = ["openid", "profile"]
+# without openid there is no ID token; without offline_access some providers give no
+# refresh token, and the end of the access token would be that of the session
+c.GenericOAuthenticator.scope = ["openid", "profile", "offline_access"]
 c.GenericOAuthenticator.username_claim = "preferred_username"
 c.Authenticator.allow_all = True
 

@@ -6,7 +6,7 @@ The provider is another site, in a process of its own; a real server runs Jupyte
 import pytest
 from person import fresh
 from playwright.async_api import expect
-from support.openid import OpenIDProvider, asked
+from support.openid import OpenIDProvider, asked, pass_time
 from workbench import LAB, home, left_for, notebook
 
 FORM = "#login"
@@ -41,7 +41,7 @@ async def shared_hub(a_provider, hubs):
 @pytest.fixture
 async def person(hub, browser, provider):
     """Return alice, in a fresh browser, whose session of before is over."""
-    await hub.advance(61)
+    await pass_time(hub, provider, 61)
     async with fresh(hub, browser) as person:
         yield person
 
@@ -102,7 +102,7 @@ async def signed_in(person, path="/hub/home"):
 async def test_a_lab_address_that_was_kept_waits_as_well(person, provider):
     """A bookmark of a document: the reason, a click, the provider, the document."""
     page = await signed_in(person)
-    await person.hub.advance(61)
+    await pass_time(person.hub, provider, 61)
     kept = f"{person.hub.url}/user/alice/lab/tree/kept.ipynb"
     await page.goto(kept)
     await expect(page.locator("#ttl-signed-out")).to_contain_text("inactive")
@@ -115,7 +115,7 @@ async def test_a_lab_address_that_was_kept_waits_as_well(person, provider):
 async def test_a_wish_taken_out_of_the_address_is_noticed(person, provider):
     """The page says what to do, its button asks the provider again."""
     page = await signed_in(person)
-    await person.hub.advance(61)
+    await pass_time(person.hub, provider, 61)
     await page.goto(f"{person.hub.url}/hub/home")
     await page.click("#ttl-sign-in")
     await expect(page.locator(FORM)).to_be_visible()

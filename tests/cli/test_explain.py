@@ -304,7 +304,9 @@ GENERIC = (
     f"{OWN}authenticator_class = 'generic-oauth'\n"
     "c.GenericOAuthenticator.client_id = c.GenericOAuthenticator.client_secret = 'x'\n"
     "c.GenericOAuthenticator.username_claim = 'sub'\n"
+    "c.GenericOAuthenticator.enable_auth_state = True\n"
 )
+WITHOUT_TOKENS = f"{GENERIC}c.GenericOAuthenticator.enable_auth_state = False\n"
 NOT_ASKED = f"{GENERIC}c.Authenticator.auth_refresh_age = 0\n"
 
 DELAYS = [
@@ -393,6 +395,7 @@ def test_a_server_that_never_acknowledges(answer_after):
         (GROUPS, {"hook_answer_changed", "hook_awaited_at_login"}),
         ("", {"provider_refuses", "provider_silent"}),
         (NOT_ASKED, {"provider_silent"}),
+        (WITHOUT_TOKENS, {"provider_refuses", "provider_silent"}),
         (f"{OWN}idle_timeout = None\n", {"hub_restarted", "hub_crashed"}),
         (f"{OWN}agent = 'off'\n", {"server_told", "notice_lost", "hub_unreachable"}),
     ],

@@ -1283,3 +1283,45 @@ RegistryMachine.TestCase.settings = settings(
 
 class TestRegistryMachine(RegistryMachine.TestCase):
     """Whatever happens in whatever order, the rules above hold."""
+
+
+# -- a provider's authentication ----------------------------------------------------
+
+
+def test_an_authentication_that_ended_sessions_began_with(registry, clock):
+    """The last end counts; another authentication, or another user's, doesn't."""
+    for name, at in (("a", 10), ("b", 20)):
+        begun = registry.open(session(name, auth_time=5.0))
+        clock.now = START + at
+        registry.end(begun, Reason.LOGOUT)
+    assert End(Reason.LOGOUT, START + 20) == registry.used(ALICE, 5.0)
+    assert registry.used(ALICE, 6.0) is None
+    assert registry.used(BOB, 5.0) is None
+
+
+def test_an_authentication_that_goes_on(registry, clock):
+    """Renewed without the provider: the newer session lives by it."""
+    old, new = session("old", auth_time=5.0), session("new", auth_time=5.0)
+    for one in (old, new):
+        registry.open(one)
+    assert registry.used(ALICE, 5.0) is None
+    registry.end(old, Reason.REPLACED)
+    assert registry.used(ALICE, 5.0) is None
+    clock.now += 1
+    registry.end(new, Reason.IDLE)
+    assert Reason.IDLE is registry.used(ALICE, 5.0).reason
+
+
+def test_an_authentication_of_a_session_that_somebody_elses_replaced(registry):
+    """Nothing lives by it."""
+    registry.end(registry.open(session(auth_time=5.0)), Reason.REPLACED)
+    assert Reason.REPLACED is registry.used(ALICE, 5.0).reason
+
+
+def test_an_authentication_of_a_session_that_waits_for_reports(clock):
+    """It is over as far as anybody knows."""
+    registry = registry_with(clock)
+    registry.restore([session(issued_at=START - 100, auth_time=5.0)])
+    waiting = registry.get("a")
+    assert State.WAITING is registry.judge(waiting).state
+    assert Reason.IDLE is registry.used(ALICE, 5.0).reason

@@ -29,6 +29,10 @@ class Handing(Stateful):
         spawner.environment["TOKENS"] = str(await user.get_auth_state())
 
 
+class Stateless(DummyAuthenticator):
+    """Never has any, though it could be kept."""
+
+
 class Unrefreshed(DummyAuthenticator):
     """Has a hook of its own, and nothing that it would refresh."""
 
@@ -88,6 +92,7 @@ DO_NOT = {
     "it stays": {"hook": seen, "clear": False},
     "there is none": {"hook": seen, "enable_auth_state": False},
     "nothing goes by it": {"cls": Unrefreshed},
+    "there never was any": {"cls": Stateless, "hook": seen},
 }
 
 

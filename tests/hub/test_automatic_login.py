@@ -4,6 +4,8 @@ import html
 import re
 
 import pytest
+from jupyterhub.auth import Authenticator
+from jupyterhub.handlers import BaseHandler
 from support.client import query
 from support.hub import AUTHORIZE
 from support.openid import come_back, fill_in, pass_time, sign_in
@@ -27,7 +29,9 @@ PAGES = ["/hub/home", "/hub/user/alice/lab", AUTHORIZE, "/hub/login", "/hub/"]
 async def ways(client, path, headers=TYPED):
     """Follow redirects on the hub; return all addresses."""
     found = [path]
-    while found[-1].startswith("/"):
+    for _ in range(9):
+        if not found[-1].startswith("/"):
+            break
         answer = await client.go(found[-1], by_human=True, headers=headers)
         if answer.status_code != 302:
             break
@@ -54,7 +58,12 @@ async def test_nobody_is_sent_to_the_provider_without_a_click(
     assert "inactive for a while" in page.text
     # the click
     [link] = re.findall(r'id="ttl-sign-in" href="([^"]+)"', page.text)
-    clicked = await ways(client, html.unescape(link))
+    link = html.unescape(link)
+    # neither another site nor a script of a page leads there by itself
+    for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-User": ""}):
+        led = await ways(client, link, headers)
+        assert led[-1].startswith("/hub/ttl/signed-out")
+    clicked = await ways(client, link, headers={})
     assert clicked[-1].startswith(provider.url)
     assert "login" == query(clicked[-1])["prompt"]
     back = await fill_in(client, await client.go(clicked[-1]))
@@ -114,3 +123,80 @@ async def test_turned_off_the_provider_signs_in_as_it_likes(make_hub, provider, 
     assert "prompt" not in query(found[-1])
     back = await come_back(client, await client.go(found[-1]))
     assert "/hub/home" == back.headers["location"]
+
+
+# -- what signs in by the request itself ----------------------------------------------
+
+
+def by_header(handler):
+    """Return whom a proxy in front has authenticated."""
+    return handler.request.headers.get("X-Remote-User")
+
+
+class ByHeader(Authenticator):
+    """Believes a header."""
+
+    auto_login = True
+
+    async def authenticate(self, handler, data):
+        return by_header(handler)
+
+
+class OwnPage(BaseHandler):
+    """Signs in wherever somebody comes along."""
+
+    async def get(self):
+        self.set_login_cookie(self.user_from_username(by_header(self)))
+        self.redirect(self.get_next_url(self.current_user))
+
+
+class ByOwnPage(Authenticator):
+    """Believes a header, on a login page of its own, without saying so."""
+
+    def get_handlers(self, app):
+        return [(r"/login", OwnPage)]
+
+
+HEADER = {"X-Remote-User": "headed"}
+IMAGE = {**HEADER, "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"}
+
+
+@pytest.mark.parametrize("cls", [ByHeader, ByOwnPage])
+async def test_a_header_signs_in_after_an_end_by_a_click_only(hubs, cls):
+    """Not by a bookmark, another site, a frame's script, an image, or ahead of time."""
+    hub = await hubs(TTLAuthenticator={"authenticator_class": cls})
+    client = hub.client()
+    assert 403 == (await client.http.get("/hub/login", headers=IMAGE)).status_code
+    assert client.hub_cookie is None
+    await client.go("/hub/login", headers=HEADER)
+    first = hub.session_of(client)
+    await hub.advance(IDLE + 1)
+    for headers in (
+        TYPED,
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-User": ""},
+    ):
+        for path in ("/hub/login", "/hub/home", "/hub/ttl/renew"):
+            found = await ways(client, path, HEADER | headers)
+            assert found[-1].startswith("/hub/ttl/signed-out"), (path, headers)
+    assert 403 == (await client.http.get("/hub/login", headers=IMAGE)).status_code
+    ahead = HEADER | {"Sec-Purpose": "prefetch;prerender"}
+    assert 403 == (await client.go("/hub/login", headers=ahead)).status_code
+    assert first is hub.session_of(client)
+    page = await client.go("/hub/ttl/signed-out?next=/hub/token", headers=HEADER)
+    [link] = re.findall(r'id="ttl-sign-in" href="([^"]+)"', page.text)
+    # in a frame of a portal, too
+    clicked = HEADER | {"Sec-Fetch-Dest": "iframe"}
+    assert "/hub/token" == (await ways(client, html.unescape(link), clicked))[-1]
+    assert hub.session_of(client).ended is None
+
+
+async def test_a_form_that_a_script_sends_signs_nobody_in(hubs):
+    """Where the request says by itself who it is."""
+    hub = await hubs(TTLAuthenticator={"authenticator_class": ByHeader})
+    client = hub.client()
+    await client.go("/hub/ttl/signed-out", headers=HEADER)
+    form = {"_xsrf": client.xsrf}
+    answer = await client.fetch("/hub/login", "POST", data=form, headers=HEADER)
+    assert 403 == answer.status_code
+    assert client.hub_cookie is None

@@ -450,7 +450,7 @@ def test_a_grace_that_is_over_before_anybody_asks(grace, age, is_told):
     """The last good answer is as old as the time between two questions."""
     findings = found(
         TTLAuthenticator={**GENERIC, "upstream_grace": grace},
-        Authenticator={"auth_refresh_age": age},
+        Authenticator={"auth_refresh_age": age, "enable_auth_state": True},
         GenericOAuthenticator=SECRET,
     )
     if is_told:

@@ -8,6 +8,7 @@ import pytest
 from ttl_authenticator.core.limits import Limits
 from ttl_authenticator.core.policy import Policy
 from ttl_authenticator.core.registry import SessionRegistry
+from ttl_authenticator.hub import marks
 from ttl_authenticator.hub.provider_login import ProviderLogin, read
 from ttl_authenticator.hub.reauthentication import Reauthentication
 
@@ -26,9 +27,10 @@ def token(**claims):
     ("state", "expected"),
     [
         ({"id_token": token(**SAID)}, FOUND),
-        # azuread keeps the claims, LTI 1.3 nothing else
+        # azuread keeps the claims
         ({"user": SAID}, FOUND),
-        (SAID, FOUND),
+        # LTI 1.3 too, of a course page that can't be asked
+        (SAID, None),
         ({"id_token": SAID}, FOUND),
         # globus
         ({"token_response": {"id_token": token(**SAID)}}, FOUND),
@@ -44,7 +46,12 @@ def token(**claims):
         ({"id_token": token(iat=999_990)}, None),
         ({"id_token": token(auth_time=0, iat=5)}, None),
         ({"id_token": token(auth_time=-5, iat=5)}, None),
-        ({"id_token": {"auth_time": "999000"}}, None),
+        ({"id_token": {"auth_time": "999000"}}, ProviderLogin(999_000.0, 1000.0)),
+        ({"id_token": {"auth_time": "999000 s"}}, None),
+        # milliseconds
+        ({"id_token": {"auth_time": 999_000_000, "iat": 999_990}}, None),
+        ({"id_token": {"auth_time": 10**400}}, None),
+        ({"id_token": "\ud800.\ud800.\ud800"}, None),
         ({"id_token": {"auth_time": True}}, None),
         ({"id_token": {"auth_time": float("nan")}}, None),
         ({"id_token": {"auth_time": float("inf")}}, None),
@@ -103,8 +110,14 @@ OTHER = "https://sso.example.org/authorize"
         (OTHER, {"max_age": "0"}, {"max_age": "9"}, {"max_age": "0"}),
         (OTHER, None, {"prompt": "none"}, {"prompt": "login"}),
         (OTHER, None, {"prompt": "login"}, {"prompt": "login"}),
-        (OTHER, None, {"prompt": "consent login"}, {"prompt": "consent login"}),
-        (OTHER, None, {"prompt": "consent"}, {"prompt": "consent login"}),
+        # Entra ID refuses more than one
+        (OTHER, None, {"prompt": "select_account"}, {"prompt": "login"}),
+        (
+            OTHER,
+            {"prompt": "consent login"},
+            {"prompt": "consent"},
+            {"prompt": "consent login"},
+        ),
         (OTHER, None, {"prompt": None}, {"prompt": "login"}),
         (OTHER, None, {"state": "s"}, {"state": "s", "prompt": "login"}),
     ],
@@ -138,3 +151,71 @@ def test_the_shortest_lifetime_as_max_age(lifetimes, given, expected):
     demands = reauthentication(lifetimes=lifetimes)
     merged = demands.parameters(None, given, demanded=False)
     assert expected == merged.get("max_age")
+
+
+# -- the mark ---------------------------------------------------------------------
+
+
+class Handler:
+    """A request handler as far as marks look at it."""
+
+    cookie_max_age_days = 2
+
+    def __init__(self, cookie_name):
+        self.hub = SimpleNamespace(cookie_name=cookie_name, base_url="/base/hub/")
+        self.cookies, self.cleared = {}, []
+
+    def _set_cookie(self, key, value, **options):
+        self.cookies[key] = value, options
+
+    def get_cookie(self, name):
+        return self.cookies.get(name, (None,))[0]
+
+    def get_secure_cookie(self, name, max_age_days, min_version):
+        assert (2, 2) == (max_age_days, min_version)
+        value = self.get_cookie(name)
+        return None if value is None else value.encode()
+
+    def clear_cookie(self, name, **options):
+        self.cleared.append((name, options))
+
+
+@pytest.mark.parametrize(
+    ("cookie_name", "name", "cleared"),
+    [
+        ("hub-login", marks.NAME, {"path": "/base/hub/", "secure": False}),
+        (
+            "__Host-hub-login",
+            f"__Host-{marks.NAME}",
+            {"path": "/", "secure": True},
+        ),
+    ],
+)
+def test_the_mark_is_as_strict_as_the_hubs_cookie(cookie_name, name, cleared):
+    """It lies below the hub, or has its prefix, and is believed as long."""
+    handler = Handler(cookie_name)
+    assert marks.read(handler) is None
+    marks.remove(handler)
+    assert [] == handler.cleared
+    marks.put(handler, NOW + 0.25)
+    [(key, (_, options))] = handler.cookies.items()
+    assert (name, {"expires_days": 2, "path": "/base/hub/"}) == (key, options)
+    assert NOW + 0.25 == marks.read(handler)
+    marks.remove(handler)
+    assert [(name, cleared)] == handler.cleared
+
+
+@pytest.mark.parametrize(
+    ("age", "is_refused"), [(0, False), (10, False), (12, False), (12.1, True)]
+)
+def test_whole_seconds_are_allowed_for(monkeypatch, age, is_refused):
+    """The session ended ten seconds ago; times of a provider lack what follows."""
+    monkeypatch.setattr(marks, "read", lambda _: NOW - 10)
+    request = SimpleNamespace(
+        ttl_session=None,
+        get_cookie=lambda _: None,
+        hub=SimpleNamespace(cookie_name="hub"),
+    )
+    login = ProviderLogin(999_000.0, age)
+    since = reauthentication().refused_since(request, login, None)
+    assert since == (NOW - 10 if is_refused else None)

@@ -5,14 +5,17 @@ A real hub around ``GenericOAuthenticator``, and the tests' OpenID Connect provi
 
 import asyncio
 import html
+import logging
+from types import SimpleNamespace
 
 import pytest
-from jupyterhub.auth import Authenticator
+from jupyterhub.auth import Authenticator, DummyAuthenticator
 from oauthenticator.generic import GenericOAuthenticator
 from prometheus_client import REGISTRY
 from support.client import HUB_COOKIE, SESSION_ID_COOKIE, query
 from support.openid import come_back, fill_in, knock, sign_in
 from support.server import until
+from support.ways import send
 from tornado import web
 
 from ttl_authenticator.core.session import Reason
@@ -35,6 +38,11 @@ def spawns(spawner):
     raise web.HTTPError(SPAWNS, "let through")
 
 
+def is_no_hint(record):
+    """Tell whether a record is none of those for who looks for a bug."""
+    return record.levelno > logging.DEBUG or not record.exc_info
+
+
 @pytest.fixture(scope="module")
 async def shared_hub(a_provider, hubs):
     """Return a hub without limits that refreshes people there; Bob has one."""
@@ -52,6 +60,7 @@ async def shared_hub(a_provider, hubs):
     hub = await hubs(**sections)
     # JupyterHub 5 logs a traceback of that
     hub.log.addFilter(lambda record: "let through" not in record.getMessage())
+    hub.log.addFilter(is_no_hint)
     return hub
 
 
@@ -231,6 +240,7 @@ async def test_past_the_grace(hub, provider, alice, place):
     """Nobody vouches for the person any more."""
     session = hub.session_of(alice)
     await provider.control(faults={place: "500"}, revoke=["access"])
+    assert GOES_ON == await seen_by(hub, alice)
     await hub.advance(HOUR - 60)
     assert GOES_ON == await seen_by(hub, alice)
     await hub.advance(61)
@@ -246,6 +256,27 @@ async def test_a_good_answer_begins_the_grace_anew(hub, provider, alice):
     await provider.control(faults={"userinfo": "500"})
     await hub.advance(HOUR - 60)
     assert GOES_ON == await seen_by(hub, alice)
+
+
+async def test_who_was_away_isnt_signed_out_by_a_short_outage(hub, provider, alice):
+    """Nobody has asked about them meanwhile."""
+    await hub.advance(HOUR + 600)
+    await provider.control(faults={"userinfo": "503"})
+    assert GOES_ON == await seen_by(hub, alice)
+    assert hub.session_of(alice).ended is None
+
+
+async def test_a_refusal_goes_with_the_user(hub, provider):
+    """The next one may get the same number."""
+    dave = hub.client()
+    await sign_in(dave, "dave")
+    number = hub.user("dave").id
+    await provider.control(disabled=["dave"])
+    long_ago(hub, "dave")
+    await dave.go("/hub/home")
+    assert hub.sessions.upstream.refuses(number)
+    hub.app.authenticator.delete_user(hub.user("dave"))
+    assert not hub.sessions.upstream.refuses(number)
 
 
 async def test_our_own_limits_hold_meanwhile(hub, provider):
@@ -320,34 +351,63 @@ async def test_concurrent_requests_wait_for_one_answer(
     assert GOES_ON == await seen_by(hub, alice)
 
 
-async def test_tokens_that_come_too_late_are_stored_by_the_next_request(
-    hub, provider, alice, monkeypatch
-):
-    """The provider was slow to rotate them; the old ones are worth nothing."""
+@pytest.fixture
+def slowly(hub, monkeypatch):
+    """Have new tokens come with ``go``, after the provider has ``rotated`` them."""
     authenticator = hub.app.authenticator
-    exchange, go = authenticator.get_token_info, asyncio.Event()
+    exchange, when = authenticator.get_token_info, SimpleNamespace()
+    when.rotated, when.go = asyncio.Event(), asyncio.Event()
 
     async def slow(*args):
         tokens = await exchange(*args)
-        await go.wait()
+        when.rotated.set()
+        await when.go.wait()
         return tokens
 
+    def begin():
+        monkeypatch.setattr(authenticator, "get_token_info", slow)
+        return when
+
+    return begin
+
+
+async def test_tokens_that_come_too_late_are_stored_at_once(
+    hub, provider, alice, monkeypatch, slowly
+):
+    """The old ones are worth nothing, and a restart may come before a request."""
     monkeypatch.setattr(questions, "PATIENCE", 0.05)
-    monkeypatch.setattr(authenticator, "get_token_info", slow)
     await provider.control(revoke=["access"])
-    before = await auth_state(hub)
+    before, kept = await auth_state(hub), hub.user("alice").encrypted_auth_state
     long_ago(hub)
+    when = slowly()
     assert 200 == (await alice.go("/hub/home")).status_code
     assert before == await auth_state(hub)
-    go.set()
-    await asyncio.sleep(0.1)
-    long_ago(hub)
-    assert 200 == (await alice.go("/hub/home")).status_code
+    when.go.set()
+    await until(lambda: kept != hub.user("alice").encrypted_auth_state)
     after = await auth_state(hub)
     assert before["refresh_token"] != after["refresh_token"]
     await provider.control(revoke=["access"])
     assert GOES_ON == await seen_by(hub, alice)
     assert 0 == (await provider.seen())["reused_refresh_tokens"]
+
+
+async def test_tokens_dont_come_back_after_the_last_session(hub, provider, slowly):
+    """They were forgotten with it while the question was under way."""
+    erin = hub.client()
+    await sign_in(erin, "erin")
+    session = hub.session_of(erin)
+    await provider.control(revoke=["access"])
+    long_ago(hub, "erin")
+    when = slowly()
+    asking = asyncio.ensure_future(erin.go("/hub/home"))
+    await asyncio.wait_for(when.rotated.wait(), 10)
+    hub.sessions.enforcement.end(session, Reason.LOGOUT)
+    await hub.settle()
+    assert await auth_state(hub, "erin") is None
+    when.go.set()
+    assert 302 == (await asking).status_code
+    await hub.settle()
+    assert await auth_state(hub, "erin") is None
 
 
 async def test_new_tokens_survive_an_outage_behind_them(hub, provider, alice):
@@ -382,7 +442,7 @@ async def test_an_answer_that_is_lost_uses_its_refresh_token_up(hub, provider, a
 
 
 async def test_under_report_only_a_refusal_is_only_told(hubs, provider):
-    """The person works on."""
+    """JupyterHub asks for a sign-in, as it does without us; no session ends."""
     sections = provider.sections()
     sections["TTLAuthenticator"]["report_only"] = True
     hub = await hubs(**sections)
@@ -391,7 +451,8 @@ async def test_under_report_only_a_refusal_is_only_told(hubs, provider):
     await provider.control(disabled=["alice"])
     for _ in range(2):
         long_ago(hub)
-        assert 200 == (await client.go("/hub/home")).status_code
+        assert 302 == (await client.go("/hub/home")).status_code
+        assert hub.session_of(client).ended is None
     told = "Session of alice would have ended: upstream (report_only)"
     assert 1 == hub.log.text.count(told)
     await hub.stop()
@@ -409,11 +470,124 @@ async def test_a_wrapped_class_that_never_refreshes_is_left_alone(hubs):
     hub.app = None
 
 
+class Own(DummyAuthenticator):
+    """Has nothing to do with a provider."""
+
+    answer = True
+    error = None
+
+    async def refresh_user(self, user, handler=None):
+        return self.answer
+
+    async def authenticate(self, handler, data):
+        if self.error is not None:
+            raise self.error
+        return await super().authenticate(handler, data)
+
+
+@pytest.fixture(scope="module")
+async def own_hub(hubs):
+    """Return a hub around a class of somebody's own."""
+    hub = await hubs(TTLAuthenticator={"authenticator_class": Own, "agent": "off"})
+    hub.log.addFilter(is_no_hint)
+    return hub
+
+
+@pytest.fixture
+def own(own_hub, monkeypatch):
+    """Return the same, whose class may be told what to say."""
+    for name in ("answer", "error"):
+        monkeypatch.setattr(own_hub.app.authenticator, name, getattr(Own, name))
+    return own_hub
+
+
+async def test_a_classs_own_no_to_the_persons_own_page(own):
+    """Also where JupyterHub doesn't know yet, while it refreshes, whose it is."""
+    client = await own.signed_in("alice")
+    session = own.session_of(client)
+    own.app.authenticator.answer = False
+    long_ago(own)
+    assert 302 == (await client.go("/hub/home")).status_code
+    await own.settle()
+    assert "upstream" == session.ended.reason.value
+
+
 # -- signing in meanwhile -------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        FileNotFoundError(2, "No such file or directory", "/etc/users.json"),
+        PermissionError(13, "Permission denied", "/etc/users.json"),
+        KeyError("/etc/users.json"),
+    ],
+    ids=repr,
+)
+async def test_an_error_of_a_classs_own_at_a_login(own, error):
+    """No provider's: JupyterHub's own page and traceback."""
+    own.app.authenticator.error = error
+    own.log.records.clear()
+    client = own.client()
+    page = await client.go("/hub/login")
+    answer = await send(client, page, username="bob", password="x")
+    assert 500 == answer.status_code
+    assert any(record.exc_info for record in own.log.records)
+    assert "users.json" in own.log.text
+    assert "out of order" not in own.log.text
+    own.log.records.clear()
+
+
+SECRET = "what-a-provider-says"
+
+
 @pytest.mark.parametrize("where", ["token", "userinfo"])
-@pytest.mark.parametrize("fault", ["500", "502", "reset", "hang", "garbage", "401"])
+@pytest.mark.parametrize(
+    "body",
+    [None, {}, [], SECRET, {"error": "server_error", "more": SECRET}],
+    ids=["null", "{}", "[]", "text", "error"],
+)
+async def test_a_provider_that_answers_nonsense_at_a_sign_in(
+    hub, provider, monkeypatch, where, body
+):
+    """It is the provider that is out of order, and the page doesn't cite it."""
+    authenticator = hub.app.authenticator
+    fetch = authenticator.fetch
+
+    async def instead(request, **kwargs):
+        if ("/token" in request.url) == (where == "token"):
+            return body
+        return await fetch(request, **kwargs)
+
+    monkeypatch.setattr(authenticator, "fetch", instead)
+    client = hub.client()
+    back = await come_back(client, await fill_in(client, await knock(client)))
+    assert 503 == back.status_code
+    assert authenticator.messages["unavailable"] in html.unescape(back.text)
+    assert SECRET not in back.text
+    assert client.hub_cookie is None
+
+
+async def test_a_providers_refusal_at_a_sign_in_stays_one(
+    hub, provider, monkeypatch, caplog
+):
+    """Somebody who may not come in is no outage."""
+    refusal = {"error": "access_denied", "error_description": "not you"}
+
+    async def refuse(request, **kwargs):
+        return refusal
+
+    monkeypatch.setattr(hub.app.authenticator, "fetch", refuse)
+    client = hub.client()
+    back = await come_back(client, await fill_in(client, await knock(client)))
+    assert 403 == back.status_code
+    assert "out of order" not in caplog.text
+
+
+@pytest.mark.parametrize("where", ["token", "userinfo"])
+@pytest.mark.parametrize(
+    "fault", ["500", "502", "reset", "hang", "garbage", "empty", "401"]
+)
 async def test_signing_in_meanwhile(hub, provider, caplog, fault, where):
     """A page says that it is the provider; nobody is signed in, nothing is a 500."""
     await provider.control(faults={where: fault})
@@ -424,6 +598,7 @@ async def test_signing_in_meanwhile(hub, provider, caplog, fault, where):
     assert hub.app.authenticator.messages["unavailable"] in html.unescape(back.text)
     assert client.hub_cookie is None
     assert "An identity provider is out of order: " in caplog.text
+    assert any("A login has failed" == r.getMessage() for r in caplog.records)
     await provider.control(faults={})
     await sign_in(client)
     assert hub.session_of(client).ended is None
@@ -452,7 +627,7 @@ async def test_what_ends_while_somebody_signs_in_leaves_the_new_auth_state(
     await turns(hub)
     assert await auth_state(hub, "carol") is not None
     at_the_door.set()
-    await coming
+    await asyncio.wait_for(coming, 10)
     await hub.settle()
     assert await auth_state(hub, "carol") is not None
     monkeypatch.setattr(limits, "settle", settle)

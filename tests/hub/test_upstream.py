@@ -26,6 +26,7 @@ from ttl_authenticator.hub.last_good import SPARE_ENTRIES, LastGood
 from ttl_authenticator.hub.upstream import Upstream
 
 HOUR = 3600.0
+AGE = 300
 SECRET = "eyJ-a-token"
 NO_LIMITS = Limits(None, None, 120.0, 60.0)
 
@@ -71,6 +72,7 @@ class World:
         self.authenticator = SimpleNamespace(
             log=log,
             upstream_grace=grace,
+            auth_refresh_age=AGE,
             ttl_clock=lambda: self.now,
             enable_auth_state=auth_state,
         )
@@ -108,9 +110,9 @@ class World:
         user = user or self.alice
         return await self.upstream.refresh(user, handler or request(user))
 
-    def soon(self, user=None):
+    def soon(self, user=None, handler=None):
         """Begin a refresh, and let it get as far as it gets."""
-        return asyncio.ensure_future(self.refresh(user))
+        return asyncio.ensure_future(self.refresh(user, handler))
 
 
 @pytest.fixture
@@ -143,7 +145,7 @@ def minutes(monkeypatch):
 
 @pytest.fixture
 def hasty(monkeypatch):
-    """Have 20 ms of patience instead of 10 s."""
+    """Have 20 ms of patience instead of 4 s."""
     monkeypatch.setattr(questions, "PATIENCE", 0.02)
 
 
@@ -276,14 +278,50 @@ OTHERS_REQUESTS = {
 async def test_a_no_to_somebody_elses_request(world, lines, of):
     """A class that reads a header of the person's own browser finds none there."""
     session = world.sign_in()
-    world.answers = [False, HTTPError(403)]
-    assert await world.refresh(handler=of(world.alice)) is False
-    assert session.ended is None
-    assert not world.upstream.refuses(world.alice.id)
+    world.answers = [False, HTTPError(401), HTTPError(403), client_error(403)]
+    for _ in range(3):
+        assert await world.refresh(handler=of(world.alice)) is False
+        assert session.ended is None
+        assert not world.upstream.refuses(world.alice.id)
     # what a provider says is true, whoever asks
     assert await world.refresh(handler=of(world.alice)) is False
     assert Reason.UPSTREAM is session.ended.reason
     assert [] == lines()
+
+
+@pytest.mark.parametrize(
+    ("of", "own"),
+    [
+        ({"ttl_session": 1}, True),
+        ({"ttl_session": 2}, False),
+        ({"ttl_session": 1, "_token_authenticated": True}, False),
+        ({"_jupyterhub_user": User(3, "root")}, False),
+    ],
+    ids=str,
+)
+async def test_whose_request_it_is_before_jupyterhub_knows(world, of, own):
+    """Older ones have no user yet while they refresh; the session is known."""
+    if "ttl_session" in of:
+        of = {**of, "ttl_session": SimpleNamespace(user_id=of["ttl_session"])}
+    session = world.sign_in()
+    world.answers = [False]
+    assert await world.refresh(handler=SimpleNamespace(**of)) is False
+    assert own == (session.ended is not None)
+
+
+async def test_an_own_request_shares_no_no_to_another(world):
+    """The class may have missed a header in the other one only."""
+    session = world.sign_in()
+    world.answers = [answer := future(), model(refresh_token="r1")]
+    other = world.soon(handler=request(world.alice, by_token=True))
+    await turns()
+    own = [world.soon() for _ in range(3)]
+    await turns()
+    answer.set_result(False)
+    assert [model(refresh_token="r1")] * 3 == await asyncio.gather(*own)
+    assert await other is False
+    assert session.ended is None
+    assert 2 == len(world.asked)
 
 
 @pytest.mark.parametrize("answer", [True, 1, {"name": "alice", "admin": None}])
@@ -317,6 +355,8 @@ GRANTS = [
     (grant_error(401, "invalid_grant"), True),
     (grant_error(403, "invalid_grant"), True),
     (grant_error(400, "interaction_required"), True),
+    (grant_error(400, "login_required"), True),
+    (grant_error(400, "consent_required"), True),
     (grant_error(500, "invalid_grant"), False),
     (grant_error(400, "invalid_client"), False),
     (grant_error(401, "invalid_client"), False),
@@ -369,12 +409,13 @@ def test_an_oauth_error_with_status_200(code, refused):
 @pytest.mark.parametrize(
     ("error", "refused"),
     [
-        (client_error(400), True),
         (client_error(401), True),
         (client_error(403), True),
-        (client_error(404), True),
         (HTTPError(403), True),
         (client_error(403, Retry_After="1"), False),
+        (client_error(400), False),
+        (client_error(404), False),
+        (client_error(407), False),
         (client_error(408), False),
         (client_error(429), False),
         (client_error(500), False),
@@ -438,13 +479,14 @@ async def test_any_answer_of_a_provider_may_be_overheard(answer):
     """Lists of teams, say; it is handed on."""
     one = Talking()
     answers.listen(one)
-    answers.overheard.set(Overheard())
+    # whatever the last one said
+    answers.overheard.set(Overheard(grant_code="invalid_grant"))
     assert answer is await one.httpfetch(answer, parse_json=False)
     assert Overheard() == answers.overheard.get()
 
 
-async def test_a_login_is_not_overheard():
-    """Outside of a refresh the methods are what they were."""
+async def test_others_are_not_overheard():
+    """Outside of refreshes and sign-ins the methods are what they were."""
     one = Talking()
     answers.listen(one)
     assert {"a": 1} == await one.get_token_info(None, {"a": 1})
@@ -513,8 +555,10 @@ async def test_new_tokens_are_for_all_until_one_has_stored_them(world):
     assert model(refresh_token="r2") == await world.refresh()
 
 
-async def test_tokens_that_nobody_stores_are_not_offered_for_ever(world, hasty):
+async def test_tokens_that_nobody_stores_are_not_offered_for_ever(world, monkeypatch):
     """A request may fail on its way."""
+    assert 10.0 == questions.STORING
+    monkeypatch.setattr(questions, "STORING", 0.02)
     world.sign_in()
     world.answers = [model(refresh_token="r1"), True]
     await world.refresh()
@@ -560,6 +604,112 @@ async def test_nobody_waits_for_ever(world, hasty, lines):
     assert "no answer within" in line
     answer.set_result(True)
     await turns()
+
+
+async def test_patience_counts_from_the_questions_beginning(world, monkeypatch):
+    """Who joins waits only the rest; our own clients wait no longer."""
+    assert 4.0 == questions.PATIENCE
+    monkeypatch.setattr(questions, "PATIENCE", 0.3)
+    world.sign_in()
+    world.answers = [answer := future()]
+    clock = asyncio.get_running_loop().time
+    first, began = world.soon(), clock()
+    await asyncio.sleep(0.2)
+    assert [True, True] == [await world.refresh(), await first]
+    assert clock() - began < 0.49
+    assert await world.refresh() is True
+    assert clock() - began < 0.49
+    answer.set_result(True)
+    await turns()
+
+
+async def test_a_question_that_never_ends_is_asked_anew(world, hasty, monkeypatch):
+    """Or nobody would ask about the person any more; its answer counts no more."""
+    assert 300.0 == questions.ABANDON
+    session = world.sign_in()
+    world.answers = [never := future(), True]
+    assert await world.refresh() is True
+    assert await world.refresh() is True
+    assert 1 == len(world.asked)
+    monkeypatch.setattr(questions, "ABANDON", 0.0)
+    assert await world.refresh() is True
+    assert 2 == len(world.asked)
+    never.set_result(False)
+    await turns()
+    assert session.ended is None
+
+
+class Storing(SimpleNamespace):
+    """A request whose hub stores, or fails to."""
+
+    error = None
+
+    async def auth_to_user(self, authenticated, user):
+        self.stored.append((authenticated, user))
+        if self.error is not None:
+            raise self.error
+
+
+@pytest.mark.parametrize("then", [None, OSError()])
+async def test_late_tokens_are_stored_without_a_request(world, hasty, then):
+    """None may come before a restart."""
+    world.sign_in()
+    world.answers = [answer := future(), True]
+    handler = Storing(_jupyterhub_user=world.alice, stored=[])
+    assert await world.refresh(handler=handler) is True
+    tokens = {"access_token": "a1", "refresh_token": "r1"}
+    answer.set_result(rotating(then, tokens) if then else model(**tokens))
+    await turns()
+    [(authenticated, user)] = handler.stored
+    assert user is world.alice
+    assert "alice" == authenticated["name"]
+    assert tokens.items() <= authenticated["auth_state"].items()
+    assert await world.refresh() is True
+    assert 2 == len(world.asked)
+
+
+async def test_late_tokens_that_cant_be_stored_are_the_next_requests(world, hasty):
+    """As where there is no request to store them."""
+    world.sign_in()
+    world.answers = [answer := future()]
+    handler = Storing(_jupyterhub_user=world.alice, stored=[], error=OSError())
+    await world.refresh(handler=handler)
+    answer.set_result(model(refresh_token="r1"))
+    await turns()
+    assert model(refresh_token="r1") == await world.refresh()
+    assert 1 == len(world.asked)
+
+
+@pytest.mark.parametrize("why", ["forgotten", "stale", "awaited", "refused", "empty"])
+async def test_what_isnt_stored_without_a_request(world, hasty, why, monkeypatch):
+    """Tokens that are of no use, or that a request stores."""
+    world.sign_in()
+    world.answers = [answer := future()]
+    handler = Storing(_jupyterhub_user=world.alice, stored=[])
+    if why == "awaited":
+        monkeypatch.setattr(questions, "PATIENCE", 9.0)
+    asking = world.soon(handler=handler)
+    await asyncio.sleep(0.04)
+    if why == "forgotten":
+        world.alice.encrypted_auth_state = None
+    elif why == "stale":
+        world.upstream.signed_in(world.alice.id)
+    refusal = {"refused": False, "empty": {"name": "alice"}}
+    answer.set_result(refusal.get(why, model(refresh_token="r1")))
+    await asking
+    await turns()
+    assert [] == handler.stored
+
+
+async def test_tokens_are_not_brought_back_by_who_waits(world):
+    """The last session ended meanwhile."""
+    world.sign_in()
+    world.answers = [answer := future()]
+    waiting = world.soon()
+    await turns()
+    world.alice.encrypted_auth_state = None
+    answer.set_result(model(refresh_token="r1"))
+    assert await waiting is True
 
 
 async def test_a_late_answer_is_the_next_requests(world, hasty):
@@ -649,11 +799,22 @@ async def test_nothing_is_left_of_a_user_who_is_deleted(world, hasty):
     assert world.upstream.refuses(world.alice.id)
     world.upstream.forget(world.alice.id)
     assert not world.upstream.refuses(world.alice.id)
-    world.now += HOUR
-    world.upstream.signed_in(world.alice.id)
-    world.upstream.forget(world.alice.id)
-    world.answers = [OSError()]
-    assert await world.refresh() is False
+
+
+@pytest.mark.parametrize("of", ["a good answer", "an outage"])
+def test_no_time_is_left_of_a_user_who_is_deleted(of):
+    """Another may get the number."""
+    now = SimpleNamespace(at=0.0)
+    times = LastGood(lambda: now.at, HOUR, AGE)
+    if of == "an outage":
+        times.missed(1)
+    now.at += HOUR
+    if of == "a good answer":
+        times.note(1)
+    times.forget(1)
+    assert not times.stands(1)
+    times.missed(1)
+    assert times.stands(1)
 
 
 async def test_an_exception_that_nobody_waits_for_is_no_complaint(
@@ -797,6 +958,40 @@ async def test_an_outage_that_came_in_time_isnt_judged_later(world, hasty):
     assert session.ended is None
 
 
+async def test_who_was_away_isnt_signed_out_by_a_short_outage(world):
+    """Nobody asked about them: the grace begins with the outage, one age before."""
+    session = world.sign_in()
+    for _ in range(2):
+        world.now += 70 * 60
+        world.answers = [client_error(503)]
+        assert await world.refresh() is True
+        world.now += HOUR - AGE - 1
+        world.answers = [client_error(503)]
+        assert await world.refresh() is True
+        # a good answer ends it
+        assert await world.refresh() is True
+    world.now += 70 * 60
+    world.answers = [client_error(503)]
+    assert await world.refresh() is True
+    world.now += HOUR - AGE
+    world.answers = [client_error(503)]
+    assert session.ended is None
+    assert await world.refresh() is False
+    assert Reason.UPSTREAM is session.ended.reason
+
+
+async def test_a_sign_in_ends_an_outage(world):
+    """The next one has a grace of its own."""
+    world.sign_in()
+    world.answers = [OSError()]
+    await world.refresh()
+    world.now += 5 * HOUR
+    world.sign_in(number=1)
+    world.now += 70 * 60
+    world.answers = [OSError()]
+    assert await world.refresh() is True
+
+
 async def test_without_a_limit_it_stands_for_ever(log):
     """``None``: only our own limits end sessions then. A refusal does at once."""
     world = World(log, grace=None)
@@ -850,17 +1045,17 @@ async def test_a_refusal_is_remembered_until_the_next_good_answer(world):
 # -- report_only ------------------------------------------------------------------
 
 
-async def test_under_report_only_nobody_is_signed_out(log):
-    """What would have ended is told once, until the next good answer."""
+async def test_under_report_only_a_refusal_ends_nothing(log):
+    """JupyterHub does what it does; we tell once, until the next good answer."""
     world = World(log, kind=ReportingRegistry)
     session = world.sign_in()
     for _ in range(3):
         world.answers = [False]
-        assert await world.refresh() is True
+        assert await world.refresh() is False
     assert [("alice", Reason.UPSTREAM)] == world.enforcement.reported
     await world.refresh()
     world.answers = [False]
-    assert await world.refresh() is True
+    assert await world.refresh() is False
     assert 2 == len(world.enforcement.reported)
     assert session.ended is None
 
@@ -869,6 +1064,9 @@ async def test_under_report_only_the_end_of_the_grace_is_told_once(log):
     """Likewise."""
     world = World(log, kind=ReportingRegistry)
     world.sign_in()
+    world.answers = [OSError()]
+    await world.refresh()
+    assert [] == world.enforcement.reported
     world.now += HOUR
     for _ in range(3):
         world.answers = [OSError()]
@@ -884,6 +1082,20 @@ async def test_under_report_only_a_user_without_sessions_is_refused(log):
 
 
 # -- log and memory ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["raised", "overheard"])
+async def test_a_bug_of_the_wrapped_class_can_be_found(world, caplog, lines, how):
+    """By its traceback, in the debug log only."""
+    caplog.set_level(logging.DEBUG)
+    error = KeyError("a bug")
+    world.answers = [error if how == "raised" else rotating(error)]
+    await world.refresh()
+    [found] = [r for r in caplog.records if r.exc_info and r.exc_info[1] is error]
+    assert logging.DEBUG == found.levelno
+    world.answers = [client_error(500)]
+    await world.refresh()
+    assert 1 == len([r for r in caplog.records if r.exc_info])
 
 
 async def test_the_log_has_one_line_a_minute(world, lines, minutes):
@@ -945,5 +1157,10 @@ def test_times_are_kept_only_where_they_make_a_difference():
     assert len(an_hour) < 50
     assert an_hour.stands(999)
     assert not an_hour.stands(0)
+    for number in range(1000):
+        now.at += HOUR / 10
+        forever.missed(number)
+        an_hour.missed(number)
+    assert (0, True) == (len(forever._missed), len(an_hour._missed) < 100)
     an_hour.forget(999)
     assert not an_hour.stands(999)

@@ -103,7 +103,7 @@ def table_of(monkeypatch):
         given.append(list(wrapped))
         return hub_routes(wrapped, app)
 
-    monkeypatch.setattr(startup, "start", lambda *_: None)
+    monkeypatch.setattr(startup, "start", lambda *_: SimpleNamespace())
     monkeypatch.setattr(startup, "hub_routes", noting)
 
     def table_of(one):

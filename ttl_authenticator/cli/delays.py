@@ -236,7 +236,7 @@ def _hook() -> Iterator[Told]:
 
 
 def _provider(authenticator: Any) -> Iterator[Told]:
-    if not auth_state.refreshes(authenticator):
+    if not auth_state.asks_again(authenticator):
         return
     age, grace = authenticator.auth_refresh_age, authenticator.upstream_grace
     yield Told(

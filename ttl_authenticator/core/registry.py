@@ -71,9 +71,9 @@ class SessionRegistry:
         sessions = self._by_user.get(user_id, {}).values()
         return [session for session in sessions if session.ended is None]
 
-    def knows(self, user_id: int) -> bool:
-        """Tell whether a user has a session or, not too long ago, had one."""
-        return user_id in self._by_user
+    def of_user_ever(self, user_id: int) -> list[Session]:
+        """List a user's sessions, also those that have ended not too long ago."""
+        return list(self._by_user.get(user_id, {}).values())
 
     def used(self, user_id: int, auth_time: float) -> End | None:
         """Tell how a session ended that began with a provider's authentication.
@@ -84,15 +84,22 @@ class SessionRegistry:
                 it names one login there, in one browser.
 
         Returns:
-            The last such end; ``None`` where none has ended but by a newer sign-in.
+            The last such end, also one that only waits for reports; ``None`` where
+            there is none, or only that by a newer sign-in which lives.
         """
-        ends = (
-            session.ended
-            for session in self._by_user.get(user_id, {}).values()
-            if session.auth_time == auth_time and session.ended is not None
-        )
-        others = (end for end in ends if end.reason is not Reason.REPLACED)
-        return max(others, key=lambda end: end.at, default=None)
+        began = [s for s in self.of_user_ever(user_id) if s.auth_time == auth_time]
+        ends = [end for end in map(self.over, began) if end is not None]
+        if len(ends) < len(began):
+            ends = [end for end in ends if end.reason is not Reason.REPLACED]
+        return max(ends, key=lambda end: end.at, default=None)
+
+    def over(self, session: Session) -> End | None:
+        """Tell how a session ended, or will if no report comes; ``None`` if active."""
+        if session.ended is not None:
+            return session.ended
+        if self.judge(session).state is State.ACTIVE:
+            return None
+        return session.deadline(self.limits_of(session.user_id))
 
     def users(self) -> set[int]:
         """Return the numbers of all users who have sessions that haven't ended."""

@@ -84,6 +84,7 @@ class Session:
         auth_time: when an identity provider authenticated the person, by its own clock;
             ``None`` where it doesn't say.
         ended: set once, when it ends.
+        cleared: its end has taken its user's ``auth_state`` along.
         finished: all that follows from the end has been done.
         restored: it was read from the store and may have been active since.
         scheduled_at: when the registry looks at it next, ``None`` for never.
@@ -97,6 +98,7 @@ class Session:
     session_ids: tuple[str, ...] = ()
     auth_time: float | None = None
     ended: End | None = None
+    cleared: bool = False
     finished: bool = False
     restored: bool = False
     scheduled_at: float | None = None

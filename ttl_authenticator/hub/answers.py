@@ -26,12 +26,18 @@ if TYPE_CHECKING:
     _Method = Callable[..., Awaitable[Any]]
 
 GRANT_REFUSED = frozenset(
-    {"invalid_grant", "bad_refresh_token", "interaction_required"}
+    {
+        "invalid_grant",
+        "bad_refresh_token",
+        "login_required",
+        "interaction_required",
+        "consent_required",
+    }
 )
 """Errors that say that a refresh token is good no more.
 
 RFC 6749, 5.2; GitHub's "Refreshing user access tokens"; OpenID Connect Core 1.0,
-3.1.2.6, which Entra ID answers here. All others are the hub's fault, not the person's.
+3.1.2.6, as Entra ID answers here. All others are the hub's fault, not the person's.
 """
 
 BUSY = frozenset({408, 425, 429})
@@ -99,10 +105,10 @@ Verdict = Good | Refused | Outage
 
 @dataclass
 class Overheard:
-    """What was heard of the provider during one refresh.
+    """What was heard of the provider during one refresh, or one sign-in.
 
     Attributes:
-        tokens: the answer to the last refresh token that was used.
+        tokens: the answer to the last refresh token, or code, that was used.
         grant_error: why there was none.
         grant_code: the OAuth error in a body that came with status 200.
         user_error: why the last look at the person failed.
@@ -115,7 +121,7 @@ class Overheard:
 
 
 overheard: ContextVar[Overheard | None] = ContextVar("ttl_overheard", default=None)
-"""Set in the task of a refresh; elsewhere, as in a login, nobody listens."""
+"""Set in the task of a refresh and around a sign-in; elsewhere nobody listens."""
 
 
 # -- listening --------------------------------------------------------------------
@@ -201,15 +207,16 @@ def judge(answer: Any, heard: Overheard) -> Verdict:
         return Refused(True) if refused else outage_of(heard.grant_error)
     if heard.user_error is None:
         return Refused(False)
-    if _refuses_person(heard.user_error):
+    if _denies(heard.user_error):
         return Refused(True)
     return outage_of(heard.user_error)
 
 
 def judge_error(error: BaseException) -> Verdict:
     """Decide what an exception of ``refresh_user`` means."""
-    if _status(error) in DENIED and not _is_busy(error):
-        return Refused(True)
+    if _denies(error):
+        # tornado's other error is a class's own word
+        return Refused(isinstance(error, HTTPClientError))
     return outage_of(error)
 
 
@@ -228,9 +235,8 @@ def _error_code(error: HTTPClientError) -> Any:
     return body.get("error") if isinstance(body, dict) else None
 
 
-def _refuses_person(error: Exception) -> bool:
-    status = _status(error)
-    return status is not None and 400 <= status < 500 and not _is_busy(error)
+def _denies(error: BaseException) -> bool:
+    return _status(error) in DENIED and not _is_busy(error)
 
 
 def _is_busy(error: BaseException) -> bool:

@@ -32,8 +32,8 @@ def is_forgotten(authenticator: Any, user: Any) -> bool:
 def require(authenticator: Any, user: Any) -> None:
     """Refuse to start a server that would miss its user's ``auth_state``.
 
-    Somebody who never signed in never had any: that is left to the administrator. It
-    is refused before JupyterHub begins: a spawn that fails counts against the hub's
+    Somebody who never had any is left to the administrator. It is refused before
+    JupyterHub begins: a spawn that fails counts against the hub's
     ``consecutive_failure_limit``.
 
     Args:
@@ -43,11 +43,12 @@ def require(authenticator: Any, user: Any) -> None:
     Raises:
         HTTPError: 403; they have to sign in first.
     """
-    if (
-        is_forgotten(authenticator, user)
-        and authenticator.sessions.registry.knows(user.id)
-        and _is_needed(authenticator, user.spawner)
-    ):
+    needed = _is_needed(authenticator, user.spawner)
+    if not needed or not is_forgotten(authenticator, user):
+        return
+    ever = authenticator.sessions.registry.of_user_ever(user.id)
+    # by the name as well: databases give a number to the next when one is deleted
+    if any(session.cleared and session.user == user.name for session in ever):
         msg = (
             "The auth_state of %s was forgotten when their last session ended, and "
             "their server needs it: %s has to sign in before it can start"
@@ -68,6 +69,17 @@ def _is_needed(authenticator: Any, spawner: Any) -> bool:
 def refreshes(authenticator: Any) -> bool:
     """Tell whether the wrapped class ever has anything new to say of a user."""
     return _overrides(authenticator, "refresh_user")
+
+
+def asks_again(authenticator: Any) -> bool:
+    """Tell whether the wrapped class asks its provider again about a user.
+
+    All of oauthenticator does that with tokens from ``auth_state`` only.
+    """
+    by_tokens = hasattr(authenticator, "get_token_info")
+    return refreshes(authenticator) and (
+        bool(authenticator.enable_auth_state) or not by_tokens
+    )
 
 
 def _overrides(authenticator: Any, method: str) -> bool:

@@ -97,9 +97,9 @@ class TTLAuthenticator(Authenticator):
     reauthenticate_params = Parameters(
         help="""What is added to a provider's address to have it authenticate anew.
 
-        A dict of strings, on top of OAuthenticator.extra_authorize_params; a "prompt"
-        is joined with the one there. None: {"prompt": "login"}; for Google and GitHub,
-        which don't ask for a password again, {"prompt": "select_account"}.""",
+        A dict of strings, on top of OAuthenticator.extra_authorize_params, in place of
+        those of the same name. None: {"prompt": "login"}; for Google and GitHub, which
+        don't ask for a password again, {"prompt": "select_account"}.""",
     ).tag(config=True)
 
     max_age_from_lifetime = Flag(
@@ -248,7 +248,8 @@ class TTLAuthenticator(Authenticator):
                 self.sessions.upstream = upstream
         routes = startup.hub_routes(super().get_handlers(app), app)
         ours = [*handlers.routes(routes), *agent_endpoint.ROUTES]
-        return guarded.guard_routes([*ours, *routes])
+        login = f"/{self.login_url('/hub/').removeprefix('/hub/')}"
+        return guarded.guard_routes([*ours, *routes], login)
 
     async def authenticate(self, handler: Any, *args: Any, **kwargs: Any) -> Any:
         """Authenticate by the wrapped class, and note for the session who it was.

@@ -181,7 +181,7 @@ def _silent_login(authenticator: Any) -> Iterator[Finding]:
 def _grace(authenticator: Any) -> Iterator[Finding]:
     name, grace = "c.TTLAuthenticator.upstream_grace", authenticator.upstream_grace
     age = authenticator.auth_refresh_age
-    if grace is None or grace > age or not auth_state.refreshes(authenticator):
+    if grace is None or grace > age or not auth_state.asks_again(authenticator):
         return
     if age:
         yield warning(

@@ -117,16 +117,33 @@ class LoginPageGuard(Guard):
 
     async def get(self) -> None:
         """Show the page; where it would sign in by itself, take care who wants that."""
-        if self.current_user or not self.authenticator.auto_login:
-            await super().get()
+        if not self.current_user and self.authenticator.auto_login:
+            refuse_in_background(self.request.headers)
+            if self.ttl_waits_for_click and not is_click(self.request.headers):
+                send_to_signed_out(self)
+                return
+        await maybe_future(super().get())
+
+    async def post(self) -> None:
+        """Sign in by the form, or by what the request says by itself."""
+        if self.authenticator.auto_login:
+            refuse_in_background(self.request.headers)
+        await maybe_future(super().post())
+
+
+class OwnLoginGuard(Guard):
+    """A login page that isn't JupyterHub's: it may sign in by itself."""
+
+    async def get(self) -> None:
+        """Go on as the wrapped class does; after an end where a person clicked."""
+        headers = self.request.headers
+        refuse_in_background(headers)
+        ended = self.ttl.reauthentication.since(self) is not None
+        # without these headers nobody knows a click
+        if ended and "Sec-Fetch-Mode" in headers and not is_click(headers):
+            send_to_signed_out(self)
             return
-        refuse_in_background(self.request.headers)
-        if self.ttl_waits_for_click and not _is_click_on_our_page(self.request.headers):
-            next_url = self.get_argument("next", "")
-            query = {"next": next_url} if next_url else {}
-            self.redirect(url_concat(self.get_login_url(), query))
-            return
-        await super().get()
+        await maybe_future(super().get())
 
 
 class StartGuard(Guard):
@@ -138,15 +155,16 @@ class StartGuard(Guard):
         await maybe_future(super().get())
 
 
-class OAuthStartGuard(StartGuard):
+class OAuthStartGuard(Guard):
     """The way to a provider of OAuth 2: after an end with the demand to ask anew."""
 
     _ttl_demanded = False
 
     async def get(self) -> None:
         """Go to the provider, and decide whether it has to ask."""
+        refuse_in_background(self.request.headers)
         self._ttl_demanded = self.ttl.reauthentication.demand(self)
-        await super().get()
+        await maybe_future(super().get())
 
     def authorize_redirect(self, *args: Any, **kwargs: Any) -> Any:
         """Send the browser to the provider, with our parameters on top."""
@@ -157,18 +175,27 @@ class OAuthStartGuard(StartGuard):
 
 
 def refuse_in_background(headers: Any) -> None:
-    """Refuse to begin a login for an image or a script: nobody would see it.
+    """Refuse to begin a login for an image, a script, or ahead of a person.
 
     Raises:
-        HTTPError: 403 for a request whose answer no browser shows as a page.
+        HTTPError: 403 for what a browser says is no navigation.
     """
-    if headers.get("Sec-Fetch-Mode", "navigate") != "navigate":
+    is_ahead = "prefetch" in headers.get("Sec-Purpose", "")
+    if is_ahead or headers.get("Sec-Fetch-Mode", "navigate") != "navigate":
         raise web.HTTPError(403, "Signing in takes a visit of this page")
 
 
-def _is_click_on_our_page(headers: Any) -> bool:
-    same_origin = headers.get("Sec-Fetch-Site") == "same-origin"
-    return same_origin and is_navigation(headers, by_human=True)
+def is_click(headers: Any) -> bool:
+    """Tell whether somebody clicked on a page of this hub, in a frame or not."""
+    names = ("Sec-Fetch-Site", "Sec-Fetch-Mode", "Sec-Fetch-User")
+    return [headers.get(n) for n in names] == ["same-origin", "navigate", "?1"]
+
+
+def send_to_signed_out(handler: Guard) -> None:
+    """Send a browser to the page that waits for a click."""
+    next_url = handler.get_argument("next", "")
+    query = {"next": next_url} if next_url else {}
+    handler.redirect(url_concat(handler.ttl_signed_out_url, query))
 
 
 _SPECIAL: tuple[tuple[type, type[Guard]], ...] = (
@@ -181,23 +208,13 @@ _SPECIAL: tuple[tuple[type, type[Guard]], ...] = (
 )
 
 
-_STARTS = {"oauthenticator.mediawiki.MWLoginHandler"}
-"""Ways to a provider that have no type in common, and may not be importable."""
-
-
-def _guard_for(handler: type) -> type[Guard]:
-    names = {f"{cls.__module__}.{cls.__qualname__}" for cls in handler.__mro__}
-    if names & _STARTS:
-        return StartGuard
-    return next((g for stock, g in _SPECIAL if issubclass(handler, stock)), Guard)
-
-
 @functools.cache
-def guarded(handler: Any) -> Any:
+def guarded(handler: Any, path: str = "") -> Any:
     """Make the guarded subclass of a handler, once for each class.
 
     Args:
         handler: a request handler class.
+        path: where it is, if it is a way to sign in.
 
     Returns:
         The subclass; the class itself where it isn't one of JupyterHub's handlers
@@ -205,16 +222,26 @@ def guarded(handler: Any) -> Any:
     """
     if not issubclass(handler, BaseHandler) or issubclass(handler, Guard):
         return handler
+    guard = next((g for stock, g in _SPECIAL if issubclass(handler, stock)), None)
+    if guard is None:
+        guard = _ways_in.get(path, StartGuard) if path else Guard
     # metrics are labelled by these names
     names = {"__module__": handler.__module__, "__qualname__": handler.__qualname__}
-    return type(handler)(handler.__name__, (_guard_for(handler), handler), names)
+    return type(handler)(handler.__name__, (guard, handler), names)
 
 
-def guard_routes(routes: Iterable[Sequence[Any]]) -> list[tuple[Any, ...]]:
+_ways_in = {"/login": OwnLoginGuard}
+"""By path; from others people go on to somebody who knows them."""
+
+
+def guard_routes(
+    routes: Iterable[Sequence[Any]], login: str = "/login"
+) -> list[tuple[Any, ...]]:
     """Guard the handlers of a routing table.
 
     Args:
         routes: ``(pattern, handler, ...)``, the handler a class or its dotted path.
+        login: the path of the wrapped authenticator's login.
 
     Returns:
         The same table with guarded handlers.
@@ -222,5 +249,6 @@ def guard_routes(routes: Iterable[Sequence[Any]]) -> list[tuple[Any, ...]]:
     table = []
     for pattern, handler, *rest in routes:
         cls: Any = import_object(handler) if isinstance(handler, str) else handler
-        table.append((pattern, guarded(cls), *rest))
+        path = pattern if pattern in ("/login", login) else ""
+        table.append((pattern, guarded(cls, path), *rest))
     return table

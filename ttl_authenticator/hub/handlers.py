@@ -19,7 +19,7 @@ from ..core.navigation import is_navigation
 from ..core.session import Reason, State
 from ..page import files
 from .guard import Guard
-from .guarded import guarded
+from .guarded import guarded, is_click, send_to_signed_out
 from .messages import REAUTHENTICATE
 from .pages import RENEW, SIGNED_OUT, PageVariables
 
@@ -172,8 +172,17 @@ class RenewMixin(Guard):
 
     async def get(self) -> None:
         """Begin the login once more; its end makes a new session of this one."""
-        if not is_navigation(self.request.headers):
-            raise web.HTTPError(403, "Renewing a session takes a visit of this page")
+        headers = self.request.headers
+        if self.current_user:
+            if not is_navigation(headers):
+                raise web.HTTPError(403, "Renewing a session takes a visit of it")
+        elif (
+            self.ttl_waits_for_click
+            and "Sec-Fetch-Mode" in headers
+            and not is_click(headers)
+        ):
+            send_to_signed_out(self)
+            return
         query = {"next": self.get_next_url(self.current_user)}
         if not (self.current_user or self.get_argument("next", "")):
             # who it will be decides

@@ -20,14 +20,20 @@ class LastGood:
     Args:
         clock: returns UTC seconds.
         grace: seconds for which an answer stands; ``None``: for ever.
+        age: seconds after which JupyterHub asks again. About who is away nobody asks:
+            that isn't an outage, and the grace counts from this long before one.
     """
 
-    def __init__(self, clock: Callable[[], float], grace: float | None) -> None:
+    def __init__(
+        self, clock: Callable[[], float], grace: float | None, age: float = 0.0
+    ) -> None:
         self.clock = clock
         self.grace = grace
+        self.age = age
         self._at: dict[int, float] = {}
+        self._missed: dict[int, tuple[float, float]] = {}
         self._started_at = clock()
-        self._kept = 0
+        self._kept = self._kept_missed = 0
 
     def __len__(self) -> int:
         return len(self._at)
@@ -36,18 +42,41 @@ class LastGood:
         """Note a good answer, or a sign-in."""
         if self.grace is None:
             return
+        self._missed.pop(user_id, None)
         self._at[user_id] = self.clock()
         if len(self._at) > 2 * self._kept + SPARE_ENTRIES:
             # one that is too old says no more than one that isn't there
             self._at = {i: at for i, at in self._at.items() if self.stands(i)}
             self._kept = len(self._at)
 
+    def missed(self, user_id: int) -> None:
+        """Note a question without an answer: the first since a good one counts."""
+        if self.grace is None:
+            return
+        now = self.clock()
+        if len(self._missed) > 2 * self._kept_missed + SPARE_ENTRIES:
+            self._missed = {i: at for i, at in self._missed.items() if self._lasts(at)}
+            self._kept_missed = len(self._missed)
+        before = self._missed.get(user_id)
+        first = before[0] if before is not None and self._lasts(before) else now
+        self._missed[user_id] = first, now
+
+    def _lasts(self, missed: tuple[float, float]) -> bool:
+        """Tell whether an outage, from its first question to its last, goes on."""
+        first, last = missed
+        now = self.clock()
+        return first <= now and now - last < 2 * (self.grace or 0.0)
+
     def forget(self, user_id: int) -> None:
         """Forget a user's."""
         self._at.pop(user_id, None)
+        self._missed.pop(user_id, None)
 
     def stands(self, user_id: int) -> bool:
-        """Tell whether a user's last good answer, or the hub's start, is recent."""
+        """Tell whether a user's last good answer, or the hub's start, is recent.
+
+        Or whether nobody has asked since, until lately.
+        """
         if self.grace is None:
             return True
         now = self.clock()
@@ -55,4 +84,5 @@ class LastGood:
         if at > now:
             # by a clock that was ahead and has been set right
             self._at[user_id] = at = now
-        return now - at < self.grace
+        first, _ = self._missed.get(user_id, (at, at))
+        return now - max(at, first - self.age) < self.grace

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+NONSENSE = 86400.0
+"""Seconds that a person can't have been authenticated after that was told."""
+
+
 class ProviderLogin(NamedTuple):
     """A person's authentication at an identity provider.
 
@@ -46,8 +50,8 @@ def read(model: Any, user_key: str, now: float) -> ProviderLogin | None:
         return None
     for claims in _all_claims(state, user_key):
         auth_time = _seconds(claims.get("auth_time"))
-        if auth_time is not None:
-            told_at = _seconds(claims.get("iat")) or now
+        told_at = _seconds(claims.get("iat")) or now
+        if auth_time is not None and auth_time < told_at + NONSENSE:
             return ProviderLogin(auth_time, max(0.0, told_at - auth_time))
     return None
 
@@ -57,7 +61,7 @@ def _all_claims(state: dict[str, Any], user_key: str) -> Iterator[dict[str, Any]
     tokens = [state.get("id_token")]
     if isinstance(response, dict):
         tokens.append(response.get("id_token"))
-    for found in (*map(_decoded, tokens), state.get(user_key), state):
+    for found in (*map(_decoded, tokens), state.get(user_key)):
         if isinstance(found, dict):
             yield found
 
@@ -67,11 +71,14 @@ def _decoded(token: Any) -> Any:
         return token
     try:
         return jwt.decode(token, options={"verify_signature": False})
-    except jwt.InvalidTokenError:
+    except (jwt.InvalidTokenError, ValueError):
         return None
 
 
 def _seconds(value: Any) -> float | None:
-    # some providers say 0 for "unknown"
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return float(value) if is_number and 0 < value < float("inf") else None
+    # some providers write texts, and some say 0 for "unknown"
+    try:
+        number = float(value) if not isinstance(value, bool) else 0.0
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if 0 < number < float("inf") else None

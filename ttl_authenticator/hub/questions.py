@@ -17,11 +17,24 @@ from .answers import Kind, Outage, Refused, Verdict, outage_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-PATIENCE = 10.0
-"""Seconds that a request waits for an answer, and that one has to store it."""
+PATIENCE = 4.0
+"""Seconds from its beginning on that a question is waited for.
+
+Less than our own clients wait for the hub.
+"""
+
+STORING = 10.0
+"""Seconds that a request has to store the answer that it was given."""
+
+ABANDON = 300.0
+"""Seconds after which a question without an answer is asked anew."""
 
 SPARE_ENTRIES = 16
 """Questions beyond twice those of the last look that are left alone."""
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 @dataclass(eq=False)
@@ -37,7 +50,9 @@ class Question:
         stale: the user has signed in anew, or is no more.
         stands: whether the last good answer did when this one came.
         told: its failure has been counted.
+        waiting: requests that wait for its answer.
         storing: requests that were given its answer and have yet to store it.
+        began_at: in the loop's time.
     """
 
     user: Any
@@ -47,7 +62,14 @@ class Question:
     stale: bool = False
     stands: bool | None = None
     told: bool = False
+    waiting: int = 0
     storing: int = 0
+    began_at: float = field(default_factory=_now)
+
+    @property
+    def is_forgotten(self) -> bool:
+        """Whether the tokens have gone with the last session: none must come back."""
+        return self.had_auth_state and self.user.encrypted_auth_state is None
 
     @property
     def verdict(self) -> Verdict:
@@ -58,6 +80,15 @@ class Question:
             return Outage(Kind.OTHER, "cancelled")
         error = self.task.exception()
         return self.task.result() if error is None else outage_of(error)
+
+    async def wait(self) -> None:
+        """Wait for the answer, for as long as a request may."""
+        self.waiting += 1
+        try:
+            left = max(0.0, self.began_at + PATIENCE - _now())
+            await asyncio.wait({self.task}, timeout=left)
+        finally:
+            self.waiting -= 1
 
 
 class Questions:
@@ -90,18 +121,20 @@ class Questions:
         """
         question = self._of.get(user.id)
         if question is None or not self._is_of_use(question):
+            if question is not None:
+                self.drop(question)
             question = self._of[user.id] = self._begin(user, handler)
             self._tidy_up()
         return question
 
     def given(self, question: Question, answer: Any) -> None:
         """Note that a request was given the answer of a question."""
-        if not self._has_tokens(answer):
-            self._drop(question)
+        if not self.has_tokens(answer):
+            self.drop(question)
             return
         # until it is stored, the next request would use the old refresh token
         if not question.storing:
-            asyncio.get_running_loop().call_later(PATIENCE, self._drop, question)
+            asyncio.get_running_loop().call_later(STORING, self.drop, question)
         question.storing += 1
 
     def stored(self, user_id: int) -> None:
@@ -110,7 +143,7 @@ class Questions:
         if question is not None and question.storing:
             question.storing -= 1
             if not question.storing:
-                self._drop(question)
+                self.drop(question)
 
     def leave(self, user_id: int) -> None:
         """Ask no further: whatever the answer will be, it is about the past."""
@@ -120,7 +153,7 @@ class Questions:
 
     def _begin(self, user: Any, handler: Any) -> Question:
         had_auth_state = user.encrypted_auth_state is not None
-        question = Question(user, had_auth_state, _is_own(user, handler))
+        question = Question(user, had_auth_state, is_own(user, handler))
         question.task = asyncio.ensure_future(self.ask(question, handler))
         # nobody may be there any more to look at it, and asyncio would complain
         question.task.add_done_callback(lambda t: t.cancelled() or t.exception())
@@ -128,32 +161,39 @@ class Questions:
 
     def _is_of_use(self, question: Question) -> bool:
         if not question.task.done():
-            return True
+            return question.began_at + ABANDON > _now()
         verdict = question.verdict
-        if isinstance(verdict, Refused) or not self._has_tokens(verdict.model):
+        if isinstance(verdict, Refused) or not self.has_tokens(verdict.model):
             return False
-        # not after the last session has ended, and the tokens were forgotten
-        gone = question.user.encrypted_auth_state is None
-        return not (question.had_auth_state and gone)
+        return not question.is_forgotten
 
-    def _has_tokens(self, answer: Any) -> bool:
+    def has_tokens(self, answer: Any) -> bool:
+        """Tell whether there are tokens in an answer that have to be stored."""
         return (
             self.stores and isinstance(answer, dict) and bool(answer.get("auth_state"))
         )
 
-    def _drop(self, question: Question) -> None:
+    def drop(self, question: Question) -> None:
+        """Ask anew next time."""
         if self._of.get(question.user.id) is question:
             del self._of[question.user.id]
+            # one that took too long is of no use to who still waits, either
+            question.stale = not question.task.done()
 
     def _tidy_up(self) -> None:
         """Drop, now and then, what users who never came back left behind."""
         if len(self._of) > self._many:
             for question in list(self._of.values()):
                 if not self._is_of_use(question):
-                    self._drop(question)
+                    self.drop(question)
             self._many = 2 * len(self._of) + SPARE_ENTRIES
 
 
-def _is_own(user: Any, handler: Any) -> bool:
-    by_token = getattr(handler, "_token_authenticated", False)
-    return not by_token and getattr(handler, "_jupyterhub_user", None) is user
+def is_own(user: Any, handler: Any) -> bool:
+    """Tell whether a request is by a user's own browser."""
+    if getattr(handler, "_token_authenticated", False):
+        return False
+    # JupyterHub before 6.1 sets its own only after the refresh
+    session = getattr(handler, "ttl_session", None)
+    of_session = session is not None and session.user_id == user.id
+    return of_session or getattr(handler, "_jupyterhub_user", None) is user

@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from . import marks, provider_login
+from ..core.session import State
+from . import cookies, marks, provider_login
 
 if TYPE_CHECKING:
     from ..core.policy import Policy
@@ -58,13 +59,18 @@ class Reauthentication:
         """
         if not self.enabled:
             return None
-        ended_at = (_ended_at(handler), marks.read(handler))
-        return max((at for at in ended_at if at is not None), default=None)
+        now = self.registry.clock()
+        told = (_over_at(handler), marks.read(handler))
+        ended_at = [at for at in told if at is not None]
+        if not ended_at:
+            return None
+        # by a clock that was ahead and has been set right: from now on
+        return max((at for at in ended_at if at <= now), default=now)
 
     def mark(self, handler: Guard) -> None:
         """Mark a browser that came with the cookie of an ended session."""
-        ended_at = _ended_at(handler) if self.enabled else None
-        if ended_at is not None and ended_at > (marks.read(handler) or 0):
+        ended_at = _over_at(handler) if self.enabled else None
+        if ended_at is not None and self._is_news(handler, ended_at):
             marks.put(handler, ended_at)
 
     def demand(self, handler: Guard) -> bool:
@@ -79,10 +85,16 @@ class Reauthentication:
         """
         if not self.enabled:
             return False
-        if handler.current_user:
-            marks.put(handler, self.registry.clock())
-            return True
-        return self.since(handler) is not None
+        since = self.registry.clock() if handler.current_user else self.since(handler)
+        if since is None:
+            return False
+        if self._is_news(handler, since):
+            marks.put(handler, since)
+        return True
+
+    def _is_news(self, handler: Guard, ended_at: float) -> bool:
+        now, marked_at = self.registry.clock(), marks.read(handler)
+        return ended_at <= now and not (marked_at and ended_at <= marked_at <= now)
 
     def parameters(
         self, authenticator: Any, given: dict[str, Any], demanded: bool
@@ -99,10 +111,7 @@ class Reauthentication:
         """
         merged = dict(given)
         if demanded:
-            ours = self._ours(authenticator)
-            merged |= ours
-            if "prompt" in ours:
-                merged["prompt"] = _joined(given.get("prompt"), ours["prompt"])
+            merged |= self._ours(authenticator)
         if self.max_age is not None:
             merged.setdefault("max_age", str(int(self.max_age)))
         return merged
@@ -119,13 +128,14 @@ class Reauthentication:
         return provider_login.read(model, user_key, self.registry.clock())
 
     def refused_since(
-        self, handler: Guard, login: ProviderLogin, user_id: int | None
+        self, handler: Guard, login: ProviderLogin | None, user_id: int | None
     ) -> float | None:
         """Decide whether an authentication is too old.
 
-        It is if a session has ended in this browser since, or if it is the very one
-        that a session began with which has ended: that finds a browser which dropped
-        its cookies.
+        It is if a session has ended in this browser since; if it is the very one that
+        a session began with which has ended, which finds a browser that dropped its
+        cookies; and if after an end nothing is told any more of somebody of whom it
+        was: who takes ``openid`` out of an address gets no ID token.
 
         Args:
             handler: of the request that would sign the person in.
@@ -137,33 +147,45 @@ class Reauthentication:
             ``None`` if it is good.
         """
         now, since = self.registry.clock(), self.since(handler)
+        if login is None:
+            return since if self._is_told_of(user_id) else None
         if self.enabled and user_id is not None:
             used = self.registry.used(user_id, login.auth_time)
             if used is not None:
-                return max(used.at, since or 0)
+                return min(now, max(used.at, since or 0))
         if since is not None and now - login.age + ROUNDING < since:
             return since
         if self.max_age is not None and login.age > self.max_age + ROUNDING:
             return now - self.max_age
         return None
 
+    def _is_told_of(self, user_id: int | None) -> bool:
+        ever = self.registry.of_user_ever(user_id) if user_id is not None else []
+        last = max(ever, key=lambda session: session.issued_at, default=None)
+        return last is not None and last.auth_time is not None
 
-def _ended_at(handler: Guard) -> float | None:
+
+def _over_at(handler: Guard) -> float | None:
     """Return when the session of the request's cookie ended, if it has."""
-    session = handler.ttl_session
-    if session is None:
-        value = handler.get_cookie(handler.hub.cookie_name)
-        session = handler.ttl.known(value) if value else None
-    return session.ended.at if session is not None and session.ended else None
+    session, value = handler.ttl_session, handler.get_cookie(handler.hub.cookie_name)
+    if session is None and value:
+        session = handler.ttl.known(value)
+        if session is None:
+            return _refused_at(handler, value)
+    over = handler.ttl.registry.over(session) if session is not None else None
+    return None if over is None else over.at
+
+
+def _refused_at(handler: Guard, value: str) -> float | None:
+    # nobody knows when the session of an unknown cookie ended: later than it began
+    refused = handler.ttl_refused
+    if refused is None or refused[1].state is not State.ENDED:
+        return None
+    cookie = cookies.read(value)
+    return None if cookie is None else float(cookie.issued_at)
 
 
 def _shortest_lifetime(policy: Policy) -> float | None:
     # who it will be isn't known when a login begins
     lifetimes = (v.seconds for v in policy.values() if v.key == "max_lifetime")
     return min((seconds for seconds in lifetimes if seconds is not None), default=None)
-
-
-def _joined(given: Any, ours: str) -> str:
-    # "none" forbids all others
-    words = [word for word in str(given or "").split() if word != "none"]
-    return " ".join(dict.fromkeys([*words, *ours.split()]))

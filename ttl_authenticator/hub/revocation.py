@@ -133,6 +133,7 @@ class Revocation:
             return
         with self._committed():
             user.encrypted_auth_state = None
+        session.cleared = True
 
     def delete_token(self, token: Any) -> None:
         """Delete one OAuth token or code that belongs to no live session.

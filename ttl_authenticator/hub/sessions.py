@@ -214,10 +214,11 @@ class HubSessions:
         )
         written = [session]
         if previous is not None and previous.ended is None:
-            active = self.registry.judge(previous).state is State.ACTIVE
-            if active and previous.user_id == user.id:
+            over = self.registry.over(previous)
+            if over is None and previous.user_id == user.id:
                 self.registry.move(previous, session)
-            if self.enforcement.mark(previous, Reason.REPLACED):
+            reason = Reason.REPLACED if over is None else over.reason
+            if self.enforcement.mark(previous, reason):
                 written.append(previous)
         self.journal.write_now(written)
         if previous in written:

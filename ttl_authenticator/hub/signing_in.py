@@ -14,7 +14,7 @@ from tornado.httputil import url_concat
 
 from ..core.session import Session, State
 from . import cookies, marks
-from .answers import outage_of
+from .answers import Overheard, outage_of, overheard
 from .messages import REAUTHENTICATE
 from .metrics import REFUSED_LOGINS
 from .pages import SIGNED_OUT
@@ -57,16 +57,21 @@ class SigningIn(_Handler):
 
     async def authenticate(self, data: Any = None) -> Any:
         """Authenticate somebody, and remember that it happened."""
+        heard = Overheard()
+        token = overheard.set(heard)
         try:
             model = await super().authenticate(data)
-        except (web.HTTPError, web.Finish):
-            raise
         except Exception as error:
-            outage = outage_of(error)
-            if not outage.is_provider:
+            failed = heard.grant_error or heard.user_error
+            if failed is None or _is_meant(error):
+                # local errors are JupyterHub's
                 raise
+            outage = outage_of(failed)
             self.log.warning("An identity provider is out of order: %s", outage.what)
+            self.log.debug("A login has failed", exc_info=error)
             raise web.HTTPError(503, "%s", self.ttl.messages["unavailable"]) from error
+        finally:
+            overheard.reset(token)
         if model:
             name = model["name"] if isinstance(model, dict) else model
             self.ttl_note_authenticated(name)
@@ -79,8 +84,10 @@ class SigningIn(_Handler):
             if self.ttl.upstream is not None:
                 self.ttl.upstream.stored(found.id)
             return found
-        known = self.find_user(authenticated["name"])
-        self._ttl_check_reauthenticated(authenticated, known)
+        is_model = isinstance(authenticated, dict)
+        name = authenticated["name"] if is_model else authenticated
+        known = self.find_user(name)
+        self._ttl_check_reauthenticated(name, authenticated, known)
         with self.ttl.enforcement.revocation.arrival(known.id if known else None):
             found = await super().auth_to_user(authenticated)
             if self.ttl.upstream is not None:
@@ -92,25 +99,23 @@ class SigningIn(_Handler):
             raise web.HTTPError(403)
         return found
 
-    def _ttl_check_reauthenticated(self, model: Any, user: Any) -> None:
-        login = self.ttl.reauthentication.read(self, model)
-        if login is None:
-            return
-        user_id = user.id if user else None
-        since = self.ttl.reauthentication.refused_since(self, login, user_id)
+    def _ttl_check_reauthenticated(self, name: str, model: Any, user: Any) -> None:
+        demands, user_id = self.ttl.reauthentication, user.id if user else None
+        login = demands.read(self, model)
+        since = demands.refused_since(self, login, user_id)
         if since is not None:
             REFUSED_LOGINS.inc()
-            self.log.warning(
-                "Refusing a login of %s: not reauthenticated", model["name"]
-            )
+            self.log.warning("Refusing a login of %s: not reauthenticated", name)
             marks.put(self, since)
             query = {"reason": REAUTHENTICATE, "next": self.get_next_url()}
-            self.redirect(url_concat(self._ttl_signed_out_url, query))
+            self.redirect(url_concat(self.ttl_signed_out_url, query))
             raise web.Finish
-        self._ttl_auth_time = login.auth_time
+        if login is not None:
+            self._ttl_auth_time = login.auth_time
 
     @property
-    def _ttl_signed_out_url(self) -> str:
+    def ttl_signed_out_url(self) -> str:
+        """Return the address of the signed-out page."""
         return f"{self.hub.base_url}{SIGNED_OUT}"
 
     def get_login_url(self) -> str:
@@ -120,7 +125,7 @@ class SigningIn(_Handler):
         itself: our page waits for a click.
         """
         if self.ttl_waits_for_click:
-            return self._ttl_signed_out_url
+            return self.ttl_signed_out_url
         url: str = super().get_login_url()
         return url
 
@@ -200,3 +205,9 @@ class SigningIn(_Handler):
         if session is None or self.ttl.judge(session).state is State.ENDED:
             return None
         return session
+
+
+def _is_meant(error: Exception) -> bool:
+    """Tell whether an error is an answer to the person, and nobody's failure."""
+    is_refusal = isinstance(error, web.HTTPError) and error.status_code < 500
+    return is_refusal or isinstance(error, web.Finish)

@@ -29,7 +29,7 @@ _IN_MEMORY = (None, "", ":memory:", "file::memory:")
 
 TABLE = "ttl_sessions"
 
-ADDED = ("auth_time",)
+ADDED = ("auth_time", "cleared")
 """Columns that the first version's table lacks; each may be empty."""
 
 _metadata = sa.MetaData()
@@ -45,6 +45,7 @@ _sessions = sa.Table(
     sa.Column("auth_time", sa.Double),
     sa.Column("ended_at", sa.Double),
     sa.Column("reason", sa.String(16)),
+    sa.Column("cleared", sa.Boolean),
     sa.Column("finished", sa.Boolean, nullable=False),
 )
 
@@ -208,6 +209,7 @@ def _row(session: Session) -> dict[str, Any]:
         "auth_time": session.auth_time,
         "ended_at": ended.at if ended else None,
         "reason": ended.reason.value if ended else None,
+        "cleared": session.cleared,
         "finished": session.finished,
     }
 
@@ -226,5 +228,6 @@ def _session(row: Any) -> Session:
         session_ids=tuple(json.loads(row.session_ids)),
         auth_time=row.auth_time,
         ended=ended,
+        cleared=bool(row.cleared),
         finished=row.finished,
     )

@@ -6,8 +6,8 @@ last good answer stands, for the grace that an administrator gives.
 
 from __future__ import annotations
 
-import asyncio
 import inspect
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from jupyterhub.utils import maybe_future
@@ -16,6 +16,7 @@ from ..core.session import Reason
 from . import questions
 from .answers import (
     Good,
+    Kind,
     Outage,
     Overheard,
     Refused,
@@ -53,7 +54,9 @@ class Upstream:
         self.ask = ask
         self.sessions = sessions
         self._last_good = LastGood(
-            authenticator.ttl_clock, authenticator.upstream_grace
+            authenticator.ttl_clock,
+            authenticator.upstream_grace,
+            authenticator.auth_refresh_age,
         )
         self._complaints = Complaints(authenticator.log)
         self._questions = questions.Questions(
@@ -74,7 +77,11 @@ class Upstream:
             was refused or nobody has answered for too long; sessions have ended then.
         """
         question = self._questions.about(user, handler)
-        await asyncio.wait({question.task}, timeout=questions.PATIENCE)
+        await question.wait()
+        if _is_no_to_another(question) and questions.is_own(user, handler):
+            self._questions.drop(question)
+            question = self._questions.about(user, handler)
+            await question.wait()
         if question.stale:
             # of tokens before the last sign-in, which is the better answer
             return True
@@ -108,7 +115,26 @@ class Upstream:
     async def _answer_to(self, question: Question, handler: Any) -> Verdict:
         verdict = await self._ask(question.user, handler)
         self._heard(question, verdict)
+        if question.waiting or question.stale or isinstance(verdict, Refused):
+            return verdict
+        # the next request may not come before a restart
+        if await self._store(question, verdict.model, handler):
+            return replace(verdict, model=None)
         return verdict
+
+    async def _store(self, question: Question, model: Any, handler: Any) -> bool:
+        """Store the tokens of an answer that nobody waits for any more."""
+        store = getattr(handler, "auth_to_user", None)
+        if question.is_forgotten or not self._questions.has_tokens(model) or not store:
+            return False
+        user = question.user
+        try:
+            await store({"name": user.name, **_copy(model)}, user)
+        except Exception as error:
+            # the next request tries again
+            self.authenticator.log.debug("Can't store new tokens", exc_info=error)
+            return False
+        return True
 
     async def _ask(self, user: Any, handler: Any) -> Verdict:
         heard = Overheard()
@@ -120,8 +146,12 @@ class Upstream:
             is_coroutine = inspect.iscoroutine(answer)
             answer = await (answer if is_coroutine else maybe_future(answer))
             verdict = judge(answer, heard)
+            failed: BaseException | None = heard.grant_error or heard.user_error
         except (Exception, SystemExit) as error:  # noqa: BLE001 - it may do anything
-            verdict = judge_error(error)
+            verdict, failed = judge_error(error), error
+        if isinstance(verdict, Outage) and verdict.kind is Kind.OTHER:
+            # a bug of the wrapped class, perhaps
+            self.authenticator.log.debug("The refresh has failed", exc_info=failed)
         if isinstance(verdict, Outage) and heard.tokens:
             model = await self._with_tokens(user, heard.tokens)
             return Outage(verdict.kind, verdict.what, model)
@@ -142,9 +172,9 @@ class Upstream:
 
     def _heard(self, question: Question, verdict: Verdict) -> None:
         user = question.user
-        question.stands = self._last_good.stands(user.id)
         if question.stale:
             return
+        question.stands = self._stands(user.id, verdict)
         if isinstance(verdict, Good):
             self._good(user.id)
         elif isinstance(verdict, Refused) and (verdict.by_provider or question.is_own):
@@ -158,19 +188,26 @@ class Upstream:
     def _answer(self, question: Question) -> Any:
         verdict, user = question.verdict, question.user
         if isinstance(verdict, Refused):
-            is_end = verdict.by_provider or question.is_own
-            return is_end and self._lives(user)
+            return False
         if isinstance(verdict, Outage):
             stands = question.stands
             if stands is None:
-                stands = self._last_good.stands(user.id)
+                stands = self._stands(user.id, verdict)
             if not question.told:
                 question.told = True
                 self._tell(user, verdict, stands)
             if not stands:
                 self._end(user)
-                return self._lives(user)
-        return True if verdict.model is None else _copy(verdict.model)
+                # as under report_only
+                return bool(self.sessions.registry.of_user(user.id))
+        if verdict.model is None or question.is_forgotten:
+            return True
+        return _copy(verdict.model)
+
+    def _stands(self, user_id: int, verdict: Verdict) -> bool:
+        if isinstance(verdict, Outage):
+            self._last_good.missed(user_id)
+        return self._last_good.stands(user_id)
 
     def _good(self, user_id: int) -> None:
         self._last_good.note(user_id)
@@ -198,9 +235,14 @@ class Upstream:
         if left := {session.id for session in live(user.id)}:
             self._reported[user.id] = left
 
-    def _lives(self, user: Any) -> bool:
-        """Tell whether an end has left sessions, as under ``report_only``."""
-        return bool(self.sessions.registry.of_user(user.id))
+
+def _is_no_to_another(question: Question) -> bool:
+    """Tell whether it may have been a no to the request, not to the person."""
+    return (
+        question.verdict == Refused(by_provider=False)
+        and not question.is_own
+        and not question.stale
+    )
 
 
 def _copy(model: dict[str, Any]) -> dict[str, Any]:
