@@ -297,7 +297,7 @@ async def test_a_no_to_somebody_elses_request(world, lines, of):
         ({"ttl_session": 1, "_token_authenticated": True}, False),
         ({"_jupyterhub_user": User(3, "root")}, False),
     ],
-    ids=str,
+    ids=["own session", "anothers session", "by token", "another user"],
 )
 async def test_whose_request_it_is_before_jupyterhub_knows(world, of, own):
     """Older ones have no user yet while they refresh; the session is known."""
