@@ -275,3 +275,14 @@ def outage_of(error: BaseException) -> Outage:
 
 def _one_line(text: Any) -> str:
     return "".join(c if c.isprintable() else " " for c in str(text or ""))[:200]
+
+
+def course_of(error: BaseException | None) -> str:
+    """Return where an exception came from: a traceback without what could be secret.
+
+    OAuthenticator puts whole answers, tokens and all, into the text of exceptions.
+    """
+    if error is None:
+        return ""
+    places = "".join(traceback.format_tb(error.__traceback__))
+    return f"{type(error).__name__}\n{places}"

@@ -14,7 +14,7 @@ from tornado.httputil import url_concat
 
 from ..core.session import Session, State
 from . import cookies, marks
-from .answers import Overheard, outage_of, overheard
+from .answers import Overheard, course_of, outage_of, overheard
 from .messages import REAUTHENTICATE
 from .metrics import REFUSED_LOGINS
 from .pages import SIGNED_OUT
@@ -68,7 +68,7 @@ class SigningIn(_Handler):
                 raise
             outage = outage_of(failed)
             self.log.warning("An identity provider is out of order: %s", outage.what)
-            self.log.debug("A login has failed", exc_info=error)
+            self.log.debug("A login has failed: %s", course_of(error))
             raise web.HTTPError(503, "%s", self.ttl.messages["unavailable"]) from error
         finally:
             overheard.reset(token)

@@ -21,6 +21,7 @@ from .answers import (
     Overheard,
     Refused,
     Verdict,
+    course_of,
     judge,
     judge_error,
     listen,
@@ -130,9 +131,8 @@ class Upstream:
         user = question.user
         try:
             await store({"name": user.name, **_copy(model)}, user)
-        except Exception as error:
-            # the next request tries again
-            self.authenticator.log.debug("Can't store new tokens", exc_info=error)
+        except Exception as error:  # noqa: BLE001 - the next request tries again
+            self.authenticator.log.debug("Can't store: %s", course_of(error))
             return False
         return True
 
@@ -151,7 +151,7 @@ class Upstream:
             verdict, failed = judge_error(error), error
         if isinstance(verdict, Outage) and verdict.kind is Kind.OTHER:
             # a bug of the wrapped class, perhaps
-            self.authenticator.log.debug("The refresh has failed", exc_info=failed)
+            self.authenticator.log.debug("No answer: %s", course_of(failed))
         if isinstance(verdict, Outage) and heard.tokens:
             model = await self._with_tokens(user, heard.tokens)
             return Outage(verdict.kind, verdict.what, model)
