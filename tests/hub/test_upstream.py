@@ -857,7 +857,10 @@ def rotating(then, tokens=None):
         heard = answers.overheard.get()
         heard.tokens = tokens or {"access_token": "a1", "refresh_token": "r1"}
         if isinstance(then, Exception):
-            heard.user_error = then
+            try:
+                raise then
+            except type(then):
+                heard.user_error = then
         return False
 
     return answer
