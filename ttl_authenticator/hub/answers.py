@@ -94,11 +94,6 @@ class Outage:
     what: str
     model: dict[str, Any] | None = None
 
-    @property
-    def is_provider(self) -> bool:
-        """Whether it is a provider that failed, as far as can be seen."""
-        return self.kind is not Kind.OTHER
-
 
 Verdict = Good | Refused | Outage
 

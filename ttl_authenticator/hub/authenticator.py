@@ -22,6 +22,7 @@ from . import (
     limit_checks,
     messages,
     policy_traits,
+    signing_in,
     startup,
     wrapping,
 )
@@ -117,8 +118,9 @@ class TTLAuthenticator(Authenticator):
 
         JupyterHub asks it again about people who are signed in (auth_refresh_age,
         refresh_pre_spawn). While its provider answers with 5xx, not in time or not at
-        all, its last good answer stands; this is since that answer, or since the hub's
-        start. Then the sessions end, reason upstream; a refusal ends them at once.
+        all, its last good answer stands; this is since that answer, since the hub's
+        start, or for somebody long away since the first question without one. Then the
+        sessions end, reason upstream; a refusal ends them at once.
         Forms as for idle_timeout. None: for as long as the other limits allow.""",
     ).tag(config=True)
 
@@ -259,8 +261,8 @@ class TTLAuthenticator(Authenticator):
         """
         model = await maybe_future(super().authenticate(handler, *args, **kwargs))
         if model and isinstance(handler, guard.Guard):
-            name = model["name"] if isinstance(model, dict) else model
-            handler.ttl_note_authenticated(self.normalize_username(name))
+            name = self.normalize_username(signing_in.name_of(model))
+            handler.ttl_note_authenticated(name)
         return model
 
     async def refresh_user(self, user: Any, handler: Any = None, **kwargs: Any) -> Any:

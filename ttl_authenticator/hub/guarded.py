@@ -139,8 +139,7 @@ class OwnLoginGuard(Guard):
         headers = self.request.headers
         refuse_in_background(headers)
         ended = self.ttl.reauthentication.since(self) is not None
-        # without these headers nobody knows a click
-        if ended and "Sec-Fetch-Mode" in headers and not is_click(headers):
+        if ended and is_no_click(headers):
             send_to_signed_out(self)
             return
         await maybe_future(super().get())
@@ -189,6 +188,11 @@ def is_click(headers: Any) -> bool:
     """Tell whether somebody clicked on a page of this hub, in a frame or not."""
     names = ("Sec-Fetch-Site", "Sec-Fetch-Mode", "Sec-Fetch-User")
     return [headers.get(n) for n in names] == ["same-origin", "navigate", "?1"]
+
+
+def is_no_click(headers: Any) -> bool:
+    """Tell whether a browser says that nobody clicked; without its word it doesn't."""
+    return "Sec-Fetch-Mode" in headers and not is_click(headers)
 
 
 def send_to_signed_out(handler: Guard) -> None:

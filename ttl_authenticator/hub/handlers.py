@@ -19,7 +19,7 @@ from ..core.navigation import is_navigation
 from ..core.session import Reason, State
 from ..page import files
 from .guard import Guard
-from .guarded import guarded, is_click, send_to_signed_out
+from .guarded import guarded, is_no_click, send_to_signed_out
 from .messages import REAUTHENTICATE
 from .pages import RENEW, SIGNED_OUT, PageVariables
 
@@ -176,11 +176,7 @@ class RenewMixin(Guard):
         if self.current_user:
             if not is_navigation(headers):
                 raise web.HTTPError(403, "Renewing a session takes a visit of it")
-        elif (
-            self.ttl_waits_for_click
-            and "Sec-Fetch-Mode" in headers
-            and not is_click(headers)
-        ):
+        elif self.ttl_waits_for_click and is_no_click(headers):
             send_to_signed_out(self)
             return
         query = {"next": self.get_next_url(self.current_user)}

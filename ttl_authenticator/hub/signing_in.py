@@ -73,8 +73,7 @@ class SigningIn(_Handler):
         finally:
             overheard.reset(token)
         if model:
-            name = model["name"] if isinstance(model, dict) else model
-            self.ttl_note_authenticated(name)
+            self.ttl_note_authenticated(name_of(model))
         return model
 
     async def auth_to_user(self, authenticated: Any, user: Any = None) -> Any:
@@ -84,8 +83,7 @@ class SigningIn(_Handler):
             if self.ttl.upstream is not None:
                 self.ttl.upstream.stored(found.id)
             return found
-        is_model = isinstance(authenticated, dict)
-        name = authenticated["name"] if is_model else authenticated
+        name = name_of(authenticated)
         known = self.find_user(name)
         self._ttl_check_reauthenticated(name, authenticated, known)
         with self.ttl.enforcement.revocation.arrival(known.id if known else None):
@@ -205,6 +203,11 @@ class SigningIn(_Handler):
         if session is None or self.ttl.judge(session).state is State.ENDED:
             return None
         return session
+
+
+def name_of(model: Any) -> Any:
+    """Return the name in what an authenticator returned: a model, or a name only."""
+    return model["name"] if isinstance(model, dict) else model
 
 
 def _is_meant(error: Exception) -> bool:
