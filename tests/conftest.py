@@ -3,6 +3,7 @@
 import hypothesis
 import pytest
 from support.hub import Hub
+from support.openid import OpenIDProvider
 from support.process import HubProcess
 
 # a busy machine is no failure of a property
@@ -43,6 +44,29 @@ async def hub(shared_hub):
     yield shared_hub
     await shared_hub.settle()
     assert [] == shared_hub.log.tracebacks, shared_hub.log.text
+
+
+@pytest.fixture(scope="module")
+def provider_host():
+    """Return the name by which browsers and hubs know a module's provider."""
+    return "127.0.0.1"
+
+
+@pytest.fixture(scope="module")
+async def a_provider(provider_host):
+    """Return the provider of a module."""
+    provider = OpenIDProvider(provider_host)
+    try:
+        yield await provider.start()
+    finally:
+        await provider.stop()
+
+
+@pytest.fixture
+async def provider(a_provider):
+    """Return the module's provider, without memories."""
+    await a_provider.reset()
+    return a_provider
 
 
 @pytest.fixture

@@ -6,27 +6,16 @@ The provider is another site, in a process of its own; a real server runs Jupyte
 import pytest
 from person import fresh
 from playwright.async_api import expect
-from support.openid import OpenIDProvider, asked, pass_time
+from support.openid import asked, pass_time
 from workbench import LAB, home, left_for, notebook
 
 FORM = "#login"
 
 
 @pytest.fixture(scope="module")
-async def a_provider():
-    """Return the provider of this module."""
-    provider = OpenIDProvider(host="localhost")
-    try:
-        yield await provider.start()
-    finally:
-        await provider.stop()
-
-
-@pytest.fixture
-async def provider(a_provider):
-    """Return the module's provider, without memories."""
-    await a_provider.reset()
-    return a_provider
+def provider_host():
+    """Let the provider be another site than the hub."""
+    return "localhost"
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 import asyncio
 import functools
 import gc
-import logging
 import time
 from dataclasses import replace
 from types import SimpleNamespace
@@ -18,7 +17,7 @@ from ttl_authenticator.core.limits import Limits
 from ttl_authenticator.core.policy import Person, Policy
 from ttl_authenticator.core.profiles import PROFILES, SOME, Profile
 from ttl_authenticator.core.session import End, Reason, Session
-from ttl_authenticator.hub import complaints, hooks
+from ttl_authenticator.hub import hooks
 from ttl_authenticator.hub.complaints import Complaints
 from ttl_authenticator.hub.end_hook import EndedSession, EndHook
 from ttl_authenticator.hub.hooks import HookError
@@ -27,28 +26,6 @@ from ttl_authenticator.hub.limits_hook import LimitsHook, read_answer
 STATIC = Limits(900.0, 43200.0, 120.0, 60.0)
 ANN = SimpleNamespace(name="ann")
 NAN, INF = float("nan"), float("inf")
-
-
-@pytest.fixture
-def log(caplog):
-    """Return a logger whose lines ``caplog`` has."""
-    caplog.set_level(logging.INFO)
-    return logging.getLogger("test_limits_hook")
-
-
-@pytest.fixture
-def lines(caplog, log):
-    """Return a function that lists what was logged."""
-    return lambda: [r.getMessage() for r in caplog.records if r.name == log.name]
-
-
-@pytest.fixture
-def minutes(monkeypatch):
-    """Return the time that complaints go by, to be moved."""
-    now = SimpleNamespace(at=1000.0)
-    clock = SimpleNamespace(monotonic=lambda: now.at)
-    monkeypatch.setattr(complaints, "time", clock)
-    return now
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from ttl_authenticator.core.limits import Limits
 from ttl_authenticator.core.registry import SessionRegistry
 from ttl_authenticator.core.reporting import ReportingRegistry
 from ttl_authenticator.core.session import Reason, Session
-from ttl_authenticator.hub import answers, complaints, questions
+from ttl_authenticator.hub import answers, questions
 from ttl_authenticator.hub.answers import Kind, Outage, Overheard, Refused
 from ttl_authenticator.hub.last_good import SPARE_ENTRIES, LastGood
 from ttl_authenticator.hub.upstream import Upstream
@@ -116,31 +116,9 @@ class World:
 
 
 @pytest.fixture
-def log(caplog):
-    """Return a logger whose lines ``caplog`` has."""
-    caplog.set_level(logging.INFO)
-    return logging.getLogger("test_upstream")
-
-
-@pytest.fixture
-def lines(caplog, log):
-    """Return a function that lists what was logged."""
-    return lambda: [r.getMessage() for r in caplog.records if r.name == log.name]
-
-
-@pytest.fixture
 def world(log):
     """Return one with a grace of an hour."""
     return World(log)
-
-
-@pytest.fixture
-def minutes(monkeypatch):
-    """Return the time that complaints go by, to be moved."""
-    now = SimpleNamespace(at=1000.0)
-    clock = SimpleNamespace(monotonic=lambda: now.at)
-    monkeypatch.setattr(complaints, "time", clock)
-    return now
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from importlib.metadata import entry_points
 from types import SimpleNamespace
 
 import pytest
-import sqlalchemy as sa
 from jupyterhub.auth import Authenticator
 from jupyterhub.handlers import BaseHandler, LogoutHandler
 from ltiauthenticator.lti11.auth import LTI11Authenticator
@@ -21,7 +20,6 @@ from multiauthenticator import MultiAuthenticator
 from oauthenticator.github import GitHubOAuthenticator
 from oauthenticator.gitlab import GitLabOAuthenticator
 from oauthenticator.oauth2 import OAuthenticator
-from sqlalchemy.orm import Session as DatabaseSession
 from tornado.util import import_object
 from tornado.web import StaticFileHandler
 from traitlets.config import Config
@@ -66,16 +64,6 @@ MADE_BY_PYTHON = {"__annotations__", "__dict__", "__doc__", "__module__", "__wea
 
 AUTHENTICATORS = {cls.__name__: cls for cls in _authenticators()}
 OAUTH = {n: c for n, c in AUTHENTICATORS.items() if issubclass(c, OAuthenticator)}
-
-
-@pytest.fixture
-def hub_database():
-    """Return a database session as JupyterHub gives to its authenticator."""
-    engine = sa.create_engine("sqlite://")
-    with DatabaseSession(engine) as session:
-        session.bind = engine
-        yield session
-    engine.dispose()
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ from importlib.metadata import EntryPoint, entry_points
 
 import jupyterhub
 import pytest
-import sqlalchemy as sa
 from jupyterhub.auth import (
     Authenticator,
     DummyAuthenticator,
@@ -25,7 +24,6 @@ from jupyterhub.auth import (
 )
 from jupyterhub.handlers import BaseHandler
 from jupyterhub.traitlets import EntryPointType
-from sqlalchemy.orm import Session as DatabaseSession
 from traitlets import Int, List, MetaHasTraits, TraitError, Unicode, default, observe
 from traitlets.config import Application, Config
 from traitlets.config.loader import DeferredConfigString
@@ -144,17 +142,6 @@ def _installed():
 
 INSTALLED = _installed()
 NAMED = {p.name: p for p in entry_points(group=GROUP) if p.name != "ttl"}
-
-
-@pytest.fixture
-def hub_database():
-    """Return a database session as JupyterHub gives to its authenticator."""
-    engine = sa.create_engine("sqlite://")
-    with DatabaseSession(engine) as session:
-        # as JupyterHub 6 does for authenticators that ask for ``db.bind``
-        session.bind = engine
-        yield session
-    engine.dispose()
 
 
 def wrap(wrapped, config=None, **kwargs):
