@@ -80,7 +80,8 @@ class Guard(SigningIn):
             session, self.ttl.judge(session), note=own
         ):
             return None
-        user = super()._user_for_cookie(cookie_name, cookie_value)
+        with self.ttl.lean_users:
+            user = super()._user_for_cookie(cookie_name, cookie_value)
         if user is None:
             return None
         if session is None:

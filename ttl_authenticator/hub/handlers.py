@@ -18,6 +18,7 @@ from ..core import heartbeat
 from ..core.navigation import is_navigation
 from ..core.session import Reason, State
 from ..page import files
+from . import server_tokens
 from .guard import Guard
 from .guarded import guarded, is_no_click, send_to_signed_out
 from .messages import REAUTHENTICATE
@@ -45,6 +46,9 @@ class AskingHandler(Guard, APIHandler):
 class SessionHandler(AskingHandler):
     """``/hub/api/ttl/session``: what is left of the caller's session."""
 
+    _from_server = False
+    """Came with a token that a user's server got for a live session."""
+
     def check_xsrf_cookie(self) -> None:
         """Check as JupyterHub does, but tell an ended session in any case.
 
@@ -53,6 +57,26 @@ class SessionHandler(AskingHandler):
         """
         if not (getattr(self, "_jupyterhub_user", None) is None and self.ttl_refused):
             super().check_xsrf_cookie()
+
+    def get_current_user_token(self) -> Any:
+        """Find out who asks by token; a server about a live session is found at once.
+
+        All other tokens, and what is to be refused, go JupyterHub's way.
+        """
+        user = self._user_of_server()
+        if user is None:
+            return super().get_current_user_token()
+        self._token_authenticated = self._from_server = True
+        return user
+
+    def _user_of_server(self) -> Any:
+        value = self.get_auth_token()
+        token = server_tokens.find(self.db, value) if value else None
+        session = self.ttl.registry.owner(*token) if token is not None else None
+        if session is None or not self._ttl_admitted(session, self.ttl.judge(session)):
+            return None
+        self.ttl_session = session
+        return self.users.get(session.user_id)
 
     async def get(self) -> None:
         """Tell what is left."""
@@ -74,11 +98,8 @@ class SessionHandler(AskingHandler):
     def _check_origin(self) -> None:
         if self.request.headers.get("Sec-Fetch-Site") == "cross-site":
             raise web.HTTPError(403, "Heartbeats come from pages of this hub")
-        token = self.get_token()
-        if token is None:
-            return
-        client = token.oauth_client
-        if client is None or client.spawner is None:
+        by_token = getattr(self, "_token_authenticated", False)
+        if by_token and not self._from_server:
             raise web.HTTPError(403, "Only a user's server reports activity by token")
 
     async def _answer(self) -> None:

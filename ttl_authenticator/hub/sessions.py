@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .enforcement import Enforcement
     from .in_force import LimitsInForce
     from .journal import Journal
+    from .lean_users import LeanUsers
     from .reauthentication import Reauthentication
     from .upstream import Upstream
 
@@ -47,6 +48,7 @@ class HubSessions:
         activity_paths: proxied apps that agents watch for activity.
         limits_in_force: the limits of everybody.
         reauthentication: what a login after an end has to show.
+        lean_users: spares the look-ups of cookies' users.
         log: a logger.
     """
 
@@ -60,6 +62,7 @@ class HubSessions:
         activity_paths: list[str],
         limits_in_force: LimitsInForce,
         reauthentication: Reauthentication,
+        lean_users: LeanUsers,
         log: Any,
     ) -> None:
         self.registry = registry
@@ -70,6 +73,7 @@ class HubSessions:
         self.for_agents = {"messages": messages, "activity_paths": activity_paths}
         self.limits_in_force = limits_in_force
         self.reauthentication = reauthentication
+        self.lean_users = lean_users
         self.log = log
         self.upstream: Upstream | None = None
         """What asks the wrapped class again, if that ever has anything new to say."""

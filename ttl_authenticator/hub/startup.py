@@ -20,11 +20,13 @@ from . import checks, pages, wrapping
 from .agents import Agents
 from .bootstrap import BootstrapError
 from .checks import DAY
+from .database import place
 from .end_hook import EndHook
 from .enforcement import Enforcement
 from .findings import Finding, Level
 from .in_force import LimitsInForce
 from .journal import Journal
+from .lean_users import LeanUsers
 from .limits_hook import LimitsHook
 from .notices import Notices
 from .people import People
@@ -37,6 +39,7 @@ from .store import SessionStore, StoreError, derive_url, is_same_file
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ..core.session import Session
     from .authenticator import TTLAuthenticator
 
 
@@ -53,7 +56,7 @@ def one_clear_message(app: Any) -> Iterator[None]:
     """
     try:
         yield
-    except (TraitError, StartupError, StoreError, BootstrapError) as error:
+    except (TraitError, StartupError, BootstrapError) as error:
         if not isinstance(app, Application):
             raise
         for problem in messages_of(error):
@@ -97,8 +100,8 @@ def start(authenticator: TTLAuthenticator, app: Any) -> HubSessions:
         The hub's sessions, which are in the tornado settings as well.
 
     Raises:
-        StartupError: a setting of the hub doesn't go with the limits.
-        StoreError: the store can't be read.
+        StartupError: a setting of the hub doesn't go with the limits, or the store
+            can't be used.
     """
     log = authenticator.log
     _check(authenticator, app)
@@ -120,6 +123,7 @@ def start(authenticator: TTLAuthenticator, app: Any) -> HubSessions:
         authenticator.activity_paths,
         limits,
         Reauthentication(authenticator, journal.registry),
+        LeanUsers(app.db),
         log,
     )
     app.tornado_settings[SETTING] = sessions
@@ -135,8 +139,7 @@ def _restored(
 ) -> Journal:
     kind = ReportingRegistry if authenticator.report_only else SessionRegistry
     registry = kind(authenticator.ttl_clock, limits)
-    store = _open_store(authenticator, app)
-    stored = store.load()
+    store, stored = _open_store(authenticator, app)
     # a few queries for everybody, not one for each
     limits.read({s.user_id for s in stored if s.ended is None})
     registry.restore(stored)
@@ -189,14 +192,23 @@ def store_url(authenticator: TTLAuthenticator, app: Any) -> str:
     return url
 
 
-def _open_store(authenticator: TTLAuthenticator, app: Any) -> SessionStore:
+def _open_store(
+    authenticator: TTLAuthenticator, app: Any
+) -> tuple[SessionStore, list[Session]]:
     url = store_url(authenticator, app)
     # the hub's own database is reached as the hub reaches it
     options = app.db_kwargs if url == app.db_url else {}
+    store = None
     try:
-        return SessionStore(url, **options)
+        store = SessionStore(url, exclusive=True, **options)
+        return store, store.load()
     except StoreError as error:
-        msg = f"the session store (c.TTLAuthenticator.db_url) can't be opened: {error}"
+        if store is not None:
+            store.close()
+        msg = (
+            f"the session store {place(url)} (c.TTLAuthenticator.db_url) can't be "
+            f"used: {error}"
+        )
         raise StartupError(msg) from error
 
 
