@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ..core.batches import batches
+from ..core.policy import Person
 from .asking import Asking
 from .complaints import Complaints
 from .hooks import PATIENCE
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from ..core.limits import Limits
-    from ..core.policy import Person, Policy
+    from ..core.policy import Policy
     from .limits_hook import LimitsHook
     from .people import News, People
 
@@ -184,11 +185,11 @@ class LimitsInForce:
         if known is not None and known.person == person:
             return
         # most people differ in nothing: thousands of them share what is equal
-        person = person._replace(groups=self._same(person.groups))
+        person = Person(person.name, person.admin, self._same(person.groups))
         kind = self.policy.reduced(person)
         configured = self._shared_by(kind, self.policy.configured)
         if self._asking is None:
-            limits = self._same(configured.fitted())
+            limits = self._shared_by(kind, self._fitted)
         else:
             # until the hook has answered: nothing ends by a guess or goes on by one
             limits = self._shared_by(kind, self.policy.strictest)
@@ -201,6 +202,10 @@ class LimitsInForce:
             self._set(user_id, limits)
         if self._asking is not None:
             self._asking.ask(user_id)
+
+    def _fitted(self, kind: Person) -> Limits:
+        fitted: Limits = self._same(self.policy.configured(kind).fitted())
+        return fitted
 
     def _shared_by(self, kind: Person, find: Callable[[Person], Limits]) -> Limits:
         key = find.__name__, kind

@@ -5,8 +5,10 @@ Runs in the hub, on its loop; reads JupyterHub's own database.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import sqlalchemy as sa
 from jupyterhub import orm
 from sqlalchemy import event, inspect
 
@@ -14,6 +16,21 @@ from ..core.policy import Person
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
+
+
+_users, _groups = orm.User.__table__, orm.Group.__table__
+_memberships = orm.user_group_map
+
+# made once: SQLAlchemy then compiles them once, for thousands of people at the start
+_asked: sa.BindParameter[int] = sa.bindparam("user_ids", expanding=True)
+_USERS = sa.select(_users.c.id, _users.c.name, _users.c.admin).where(
+    _users.c.id.in_(_asked)
+)
+_MEMBERS = (
+    sa.select(_memberships.c.user_id, _groups.c.name)
+    .join(_groups, _groups.c.id == _memberships.c.group_id)
+    .where(_memberships.c.user_id.in_(_asked))
+)
 
 
 class News(NamedTuple):
@@ -47,19 +64,13 @@ class People:
         Returns:
             Those that exist.
         """
-        membership = orm.user_group_map.c
-        with self.db.no_autoflush:
-            users = self.db.query(orm.User.id, orm.User.name, orm.User.admin)
-            rows = users.filter(orm.User.id.in_(user_ids)).all()
-            members = self.db.query(membership.user_id, orm.Group.name)
-            members = members.join(orm.Group, orm.Group.id == membership.group_id)
-            joined = members.filter(membership.user_id.in_(user_ids)).all()
-        groups: dict[int, set[str]] = {}
-        for user_id, group in joined:
-            groups.setdefault(user_id, set()).add(group)
+        connection, asked = self.db.connection(), {"user_ids": list(user_ids)}
+        groups: defaultdict[int, list[str]] = defaultdict(list)
+        for user_id, group in connection.execute(_MEMBERS, asked).all():
+            groups[user_id].append(group)
         return {
-            user_id: Person(name, bool(admin), frozenset(groups.get(user_id, ())))
-            for user_id, name, admin in rows
+            user_id: Person(name, bool(admin), frozenset(groups[user_id]))
+            for user_id, name, admin in connection.execute(_USERS, asked).all()
         }
 
     def groups(self) -> set[str]:
