@@ -6,6 +6,7 @@ Any process; standard library only. Every decision takes ``now`` as an argument.
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
@@ -117,12 +118,15 @@ class Session:
 
     def deadline(self, limits: Limits) -> End | None:
         """Tell when and why the session ends if nothing happens, ``None`` if never."""
-        ends = []
-        if limits.idle_timeout is not None:
-            ends.append(End(Reason.IDLE, self.active_at + limits.idle_timeout))
-        if limits.max_lifetime is not None:
-            ends.append(End(Reason.LIFETIME, self.issued_at + limits.max_lifetime))
-        return min(ends, key=lambda end: end.at, default=None)
+        idle = _end_of(self.active_at, limits.idle_timeout)
+        lifetime = _end_of(self.issued_at, limits.max_lifetime)
+        if lifetime < idle:
+            return End(Reason.LIFETIME, lifetime)
+        return End(Reason.IDLE, idle) if idle < math.inf else None
+
+
+def _end_of(since: float, limit: float | None) -> float:
+    return math.inf if limit is None else since + limit
 
 
 def _left(limit: float | None, since: float, now: float) -> float | None:
