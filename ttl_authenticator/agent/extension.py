@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .. import __version__
+from ..core.log import OneLine
 from . import cleanup, handlers, proxied
 from .heartbeats import Heartbeats
 from .identity import Identity, key_of
@@ -59,7 +60,8 @@ def load(serverapp: Any) -> None:
 
 
 def _install(serverapp: Any, provider: Any) -> None:
-    hub_auth, log, web_app = provider.hub_auth, serverapp.log, serverapp.web_app
+    hub_auth, web_app = provider.hub_auth, serverapp.web_app
+    log = OneLine(serverapp.log)
     sessions = Sessions(time.monotonic)
     relay = Relay(hub_auth, __version__)
 

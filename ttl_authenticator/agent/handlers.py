@@ -12,6 +12,7 @@ from jupyter_server.base.handlers import APIHandler
 from tornado import web
 
 from ..core import heartbeat
+from ..core.navigation import from_elsewhere
 from ..page import files
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class SessionHandler(APIHandler):
         """Note activity, then tell what is left."""
         session = self._session()
         if session is not None:
-            if self.request.headers.get("Sec-Fetch-Site") == "cross-site":
+            if from_elsewhere(self.request.headers):
                 raise web.HTTPError(403, "Heartbeats come from pages of this server")
             try:
                 idle_seconds = heartbeat.read(self.request.body)

@@ -18,9 +18,25 @@ def is_navigation(headers: Any, by_human: bool = False) -> bool:
             (plain http to another machine) nobody can tell, so it is not.
 
     Returns:
-        Whether it does; without Fetch Metadata headers ``not by_human``.
+        Whether it does; without Fetch Metadata headers ``not by_human``. Not where it
+        loads ahead what nobody has gone to yet.
     """
+    if is_ahead(headers):
+        return False
     mode, destination = headers.get("Sec-Fetch-Mode"), headers.get("Sec-Fetch-Dest")
     if by_human:
         return bool(destination == "document" and headers.get("Sec-Fetch-User") == "?1")
     return mode in (None, "navigate") and destination in (None, "document")
+
+
+def is_ahead(headers: Any) -> bool:
+    """Tell whether a browser loads a page because somebody might go there."""
+    return "prefetch" in headers.get("Sec-Purpose", "")
+
+
+def from_elsewhere(headers: Any) -> bool:
+    """Tell whether a page of another origin sends a request, of the same site or not.
+
+    Without Fetch Metadata nobody can tell, so it is not.
+    """
+    return headers.get("Sec-Fetch-Site") in ("cross-site", "same-site")

@@ -114,8 +114,9 @@ def read_question(body: bytes) -> tuple[str, str, list[tuple[str, str]]]:
 
 
 def _is_text(value: Any) -> bool:
-    # JSON knows halves of characters, and databases no null
-    whole = isinstance(value, str) and value.isprintable()
+    # JSON knows halves of characters, and databases no null; whatever else a provider
+    # puts into a name, its agents must be able to ask about
+    whole = isinstance(value, str) and "\0" not in value
     return whole and value.encode("utf-8", "ignore").decode() == value
 
 

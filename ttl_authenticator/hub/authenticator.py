@@ -12,6 +12,7 @@ from jupyterhub.auth import Authenticator
 from jupyterhub.utils import maybe_future
 from traitlets import List, Unicode, default
 
+from ..core.log import OneLine
 from ..core.session import Reason
 from . import (
     agent_endpoint,
@@ -209,6 +210,7 @@ class TTLAuthenticator(Authenticator):
     def __init__(self, **kwargs: Any) -> None:
         with startup.one_clear_message(kwargs.get("parent")):
             super().__init__(**kwargs)
+            self.log: Any = OneLine(self.log)
             self.policy = policy_traits.policy_of(self)
             startup.refuse(limit_checks.beyond_profile(self.policy))
             self.bootstrap = Bootstrap(

@@ -6,11 +6,13 @@ one, and every login gets a session of its own.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from jupyterhub.utils import maybe_future
+from tornado import web
 
-from ..core.navigation import is_navigation
+from ..core.navigation import from_elsewhere, is_navigation
 from ..core.session import Reason, State
 from . import auth_state, cookies
 from .pages import PageVariables
@@ -18,6 +20,9 @@ from .signing_in import SigningIn
 
 if TYPE_CHECKING:
     from ..core.session import Judgement, Session
+
+
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class Guard(SigningIn):
@@ -40,6 +45,8 @@ class Guard(SigningIn):
     async def prepare(self) -> None:
         """Check once more after what may have taken long, and note activity."""
         await maybe_future(super().prepare())
+        if _is_blind(self.request):
+            raise web.HTTPError(403, "Pages of this hub wait for its answers")
         session = self.ttl_session
         if session is not None:
             if not self._ttl_admitted(session, self.ttl.judge(session)):
@@ -67,6 +74,13 @@ class Guard(SigningIn):
         """Start a server, unless its user has to sign in for it first."""
         auth_state.require(self.authenticator, user)
         return await super().spawn_single_user(user, *args, **kwargs)
+
+    def _validate_next_url(self, next_url: str) -> str:
+        # no header can hold it: JupyterHub would answer 500
+        if _CONTROLS.search(next_url):
+            return ""
+        valid: str = super()._validate_next_url(next_url)
+        return valid
 
     # -- cookies and tokens that come in ----------------------------------------
 
@@ -108,7 +122,7 @@ class Guard(SigningIn):
             self.ttl_session = self.ttl_session or session
             return True
         if judgement.state is State.ENDED:
-            self.log.warning(
+            self.ttl.log.warning(
                 "Deleting a token of %s: it belongs to no live session", token.user.name
             )
             self.ttl.enforcement.revocation.delete_token(token)
@@ -167,3 +181,13 @@ class Guard(SigningIn):
         if self.current_user:
             self.set_header("Cache-Control", "no-store")
         return super().render_template(name, *args, **ns)
+
+
+def _is_blind(request: Any) -> bool:
+    """Tell whether another site's script changes something without seeing the answer.
+
+    JupyterHub 5.3 asks no XSRF token of ``no-cors`` requests, whatever they change.
+    """
+    headers = request.headers
+    blind = headers.get("Sec-Fetch-Mode") == "no-cors" and from_elsewhere(headers)
+    return blind and request.method not in ("GET", "HEAD", "OPTIONS")

@@ -22,7 +22,7 @@ from tornado.auth import OAuth2Mixin
 from tornado.httputil import url_concat
 from tornado.util import import_object
 
-from ..core.navigation import is_navigation
+from ..core.navigation import is_ahead, is_navigation
 from ..core.session import Reason, State
 from .agents import Server
 from .guard import Guard
@@ -179,8 +179,7 @@ def refuse_in_background(headers: Any) -> None:
     Raises:
         HTTPError: 403 for what a browser says is no navigation.
     """
-    is_ahead = "prefetch" in headers.get("Sec-Purpose", "")
-    if is_ahead or headers.get("Sec-Fetch-Mode", "navigate") != "navigate":
+    if is_ahead(headers) or headers.get("Sec-Fetch-Mode", "navigate") != "navigate":
         raise web.HTTPError(403, "Signing in takes a visit of this page")
 
 

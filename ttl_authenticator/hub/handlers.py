@@ -15,7 +15,7 @@ from tornado import web
 from tornado.httputil import url_concat
 
 from ..core import heartbeat
-from ..core.navigation import is_navigation
+from ..core.navigation import from_elsewhere, is_navigation
 from ..core.session import Reason, State
 from ..page import files
 from . import server_tokens
@@ -96,7 +96,7 @@ class SessionHandler(AskingHandler):
         await self._answer()
 
     def _check_origin(self) -> None:
-        if self.request.headers.get("Sec-Fetch-Site") == "cross-site":
+        if from_elsewhere(self.request.headers):
             raise web.HTTPError(403, "Heartbeats come from pages of this hub")
         by_token = getattr(self, "_token_authenticated", False)
         if by_token and not self._from_server:
@@ -195,7 +195,8 @@ class RenewMixin(Guard):
         """Begin the login once more; its end makes a new session of this one."""
         headers = self.request.headers
         if self.current_user:
-            if not is_navigation(headers):
+            is_theirs = headers.get("Sec-Fetch-Site") == "cross-site"
+            if is_theirs or not is_navigation(headers):
                 raise web.HTTPError(403, "Renewing a session takes a visit of it")
         elif self.ttl_waits_for_click and is_no_click(headers):
             send_to_signed_out(self)

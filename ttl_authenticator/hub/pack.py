@@ -25,7 +25,7 @@ CONFIG = "jupyter_server_config.py"
 TEMPLATES = ("ttl/notice.html", "ttl/timer.html")
 """What ``page/injection.py`` includes in a page."""
 
-CORE = ("__init__.py", "heartbeat.py", "navigation.py")
+CORE = ("__init__.py", "heartbeat.py", "log.py", "navigation.py")
 """What the agent imports of the core; the rest of it stays at the hub."""
 
 MAX_BYTES = 48 * 1024

@@ -103,7 +103,7 @@ class SigningIn(_Handler):
         since = demands.refused_since(self, login, user_id)
         if since is not None:
             REFUSED_LOGINS.inc()
-            self.log.warning("Refusing a login of %s: not reauthenticated", name)
+            self.ttl.log.warning("Refusing a login of %s: not reauthenticated", name)
             marks.put(self, since)
             query = {"reason": REAUTHENTICATE, "next": self.get_next_url()}
             self.redirect(url_concat(self.ttl_signed_out_url, query))
