@@ -1,23 +1,41 @@
-"""Fixtures for all tests."""
+"""Fixtures for all tests.
+
+What belongs to a hub is imported where one is started: in the oldest image the agent's
+own tests run without.
+"""
+
+import asyncio
 
 import hypothesis
 import pytest
-from support.hub import Hub
-from support.openid import OpenIDProvider
-from support.process import HubProcess
+from support import images
 
 # a busy machine is no failure of a property
 hypothesis.settings.register_profile("any machine", deadline=None)
+# --hypothesis-profile thorough
+hypothesis.settings.register_profile("thorough", deadline=None, max_examples=2000)
 hypothesis.settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="module")
-async def hubs(tmp_path_factory):
+async def image(request):
+    """Return what users' servers run in: a module's own choice, or ``--image``."""
+    chosen = getattr(request, "param", images.OWN)
+    if chosen is images.OWN:
+        chosen = images.BY_NAME[request.config.getoption("--image")]
+    return await asyncio.to_thread(images.ensure, chosen)
+
+
+@pytest.fixture(scope="module")
+async def hubs(image, tmp_path_factory):
     """Return a function that starts a real hub with some settings changed."""
+    from support.hub import Hub
+
     started = []
 
     async def start(folder=None, clock=None, **sections):
         folder = folder or tmp_path_factory.mktemp("hub")
+        sections["Spawner"] = image.spawner() | sections.get("Spawner", {})
         hub = Hub(folder, clock, **sections)
         started.append(hub)
         return await hub.start()
@@ -55,6 +73,8 @@ def provider_host():
 @pytest.fixture(scope="module")
 async def a_provider(provider_host):
     """Return the provider of a module."""
+    from support.openid import OpenIDProvider
+
     provider = OpenIDProvider(provider_host)
     try:
         yield await provider.start()
@@ -72,6 +92,8 @@ async def provider(a_provider):
 @pytest.fixture
 async def hub_process(tmp_path):
     """Return a function that makes a hub in a process of its own."""
+    from support.process import HubProcess
+
     made = []
 
     def make(extra="", offset=0.0, folder=tmp_path):
@@ -85,6 +107,8 @@ async def hub_process(tmp_path):
 
 
 LONGEST = (
+    "test_oldest_hub",
+    "test_oldest_agent",
     "test_workbenches",
     "test_old_workbenches",
     "test_timer",
@@ -102,16 +126,37 @@ LONGEST = (
 
 
 def pytest_addoption(parser):
-    """Add the option for what takes long and rarely tells more."""
+    """Add the options for what takes long and rarely tells more."""
     parser.addoption(
         "--matrix",
         action="store_true",
         help="test versions between the oldest and the newest as well",
     )
+    parser.addoption(
+        "--image",
+        choices=list(images.BY_NAME),
+        default=images.OWN.name,
+        help="what users' servers run in (default: where the tests run)",
+    )
+    parser.addoption(
+        "--crashes",
+        type=int,
+        default=50,
+        metavar="N",
+        help="how often the crash test kills the hub (default: 50)",
+    )
+
+
+def _chosen_image(item):
+    """Return the image that a test asks for by itself."""
+    values = item.callspec.params if hasattr(item, "callspec") else {}
+    return values.get("image", images.OWN)
 
 
 def pytest_collection_modifyitems(config, items):
     """Begin with the longest modules: processes that share the work end together."""
+    if config.getoption("--image") != images.OWN.name:
+        items[:] = [item for item in items if _chosen_image(item) is images.OWN]
     if not config.getoption("--matrix"):
         between = pytest.mark.skip(reason="between the ends: --matrix")
         for item in items:

@@ -125,6 +125,8 @@ class Enforcement:
         for session in self.registry:
             if session.ended is not None and not session.finished:
                 self.log.info("Resuming the end of a session of %s", session.user)
+                if self.revocation.foresee(session):
+                    self.journal.write_now([session])
                 if self.revocation.attempt(session) and self.end_hook is None:
                     self.registry.finish(session)
                 else:
@@ -211,6 +213,8 @@ class Enforcement:
 
     async def _attempt_in_turn(self, session: Session) -> bool:
         async with self._turn:
+            if self.revocation.foresee(session):
+                await self.journal.write([session])
             done = self.revocation.attempt(session)
             # the steps use the hub's database on its loop: let requests in between
             await asyncio.sleep(0)

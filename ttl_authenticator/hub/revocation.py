@@ -65,6 +65,24 @@ class Revocation:
             return False
         return True
 
+    def foresee(self, session: Session) -> bool:
+        """Note on a session that its end takes its user's ``auth_state`` along.
+
+        Once that is gone nobody can tell, so it has to be on disk before.
+
+        Returns:
+            Whether there is something to be written.
+        """
+        try:
+            if session.cleared or self._user_to_clear(session) is None:
+                return False
+        except Exception as error:
+            _hide_parameters(error)
+            self.log.exception("auth_state of %s can't be looked up", session.user)
+            return False
+        session.cleared = True
+        return True
+
     @contextmanager
     def arrival(self, user_id: int | None) -> Iterator[None]:
         """Leave a user's ``auth_state`` alone while they sign in.
@@ -125,11 +143,16 @@ class Revocation:
             self.db.rollback()
             raise
 
-    def _clear_auth_state(self, session: Session) -> None:
+    def _user_to_clear(self, session: Session) -> Any:
         if not self.clear_auth_state or self.registry.of_user(session.user_id):
-            return
+            return None
         user = self.db.get(orm.User, session.user_id)
-        if user is None or user.encrypted_auth_state is None:
+        has_any = user is not None and user.encrypted_auth_state is not None
+        return user if has_any else None
+
+    def _clear_auth_state(self, session: Session) -> None:
+        user = self._user_to_clear(session)
+        if user is None:
             return
         with self._committed():
             user.encrypted_auth_state = None
