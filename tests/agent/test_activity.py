@@ -3,11 +3,13 @@
 import asyncio
 
 import pytest
-from support import proxied_app, server
+from support import images, proxied_app, server
 from support.server import Page
 
 INTERVAL = 0.1
 """Of heartbeats, in seconds that the agent really waits; the hub's time is moved."""
+
+pytestmark = images.BOTH_ENDS_IN_FULL
 
 
 @pytest.fixture(scope="module")

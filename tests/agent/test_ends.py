@@ -3,11 +3,11 @@
 import asyncio
 
 import pytest
-from support import proxied_app
+from support import images, proxied_app
 from support.server import Page, until
 from tornado.websocket import WebSocketClosedError
 
-pytestmark = pytest.mark.usefixtures("fresh")
+pytestmark = [pytest.mark.usefixtures("fresh"), images.BOTH_ENDS]
 
 
 async def test_an_idle_end_closes_this_sessions_websockets_and_no_others(hub, opened):

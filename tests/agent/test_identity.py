@@ -269,7 +269,8 @@ async def test_an_authorisation_in_flight_does_not_revive_a_session(agent, provi
     provider.open.set()
     assert await answering is None
     assert "logout" == late.ttl_refused
-    assert 1 == len(provider.hub_auth.cache)
+    # in JupyterHub 4 it is a dict that has them elsewhere
+    assert 1 == len(provider.hub_auth.cache.values)
     assert await agent.get_user(Handler()) is None
 
 

@@ -2,14 +2,19 @@
 
 import os
 import subprocess
-import sys
+from pathlib import Path
 
 import pytest
-from support import quick, server
+from support import images, server
 from support.ports import free_port
 from support.server import Page
 
+import ttl_authenticator
 from ttl_authenticator.hub.agents import Server
+
+CHECKOUT = Path(ttl_authenticator.__file__).parent.parent
+
+pytestmark = images.BOTH_ENDS_IN_FULL
 
 
 async def cut_by_logout(page):
@@ -81,12 +86,11 @@ async def test_internal_ssl(hubs, tmp_path):
 
 
 @pytest.fixture(params=["expire", "stop"])
-async def without_agent(hubs, request):
+async def without_agent(hubs, image, request):
     """Return a hub whose servers get no agent, with one that runs."""
     settings = {"agent_form": "none", "unmonitored_servers": request.param}
     # where the tests' own environment has the agent installed, it stands down
-    environment = {"TTL_AGENT": "off", "JUPYTER_PLATFORM_DIRS": "1"}
-    hub = await hubs(TTLAuthenticator=settings, Spawner={"environment": environment})
+    hub = await hubs(TTLAuthenticator=settings, Spawner=image.spawner(TTL_AGENT="off"))
     await server.start(hub, "alice")
     yield hub, request.param
     await hub.user("alice").stop("")
@@ -121,7 +125,7 @@ async def test_agents_that_are_off_are_not_asked_for(hubs):
 
 
 @pytest.mark.parametrize("mode", ["inject", "installed"])
-def test_a_server_that_cannot_be_watched_does_not_start(mode, tmp_path):
+def test_a_server_that_cannot_be_watched_does_not_start(image, mode, tmp_path):
     """The hub demands an agent; there is no identity provider to put it around."""
     switch = tmp_path / "jupyter_server_config.d"
     switch.mkdir()
@@ -138,9 +142,10 @@ def test_a_server_that_cannot_be_watched_does_not_start(mode, tmp_path):
         "JUPYTERHUB_SERVICE_PREFIX": "/user/alice/",
         "JUPYTERHUB_SERVICE_URL": f"http://127.0.0.1:{free_port()}/user/alice/",
         "TTL_AGENT": mode,
+        "PYTHONPATH": str(CHECKOUT),
     }
     done = subprocess.run(
-        [*quick.command("jupyterhub.singleuser"), "--allow-root"],
+        [*image.command, "--allow-root"],
         env=environment,
         cwd=tmp_path,
         capture_output=True,
@@ -183,14 +188,12 @@ def _load_jupyter_server_extension(app):
 """
 
 
-async def test_an_extension_with_an_authentication_of_its_own(hubs, tmp_path):
+async def test_an_extension_with_an_authentication_of_its_own(hubs, image, tmp_path):
     """By JupyterHub's mixin, past the identity provider; switched on by the admin."""
     (tmp_path / "own_way.py").write_text(EXTENSION)
     switch = "--ServerApp.jpserver_extensions={'own_way': True}"
-    environment = {"PYTHONPATH": str(tmp_path), "JUPYTER_PLATFORM_DIRS": "1"}
-    hub = await hubs(
-        Spawner={"args": ["--allow-root", switch], "environment": environment}
-    )
+    spawner = image.spawner(PYTHONPATH=str(tmp_path))
+    hub = await hubs(Spawner=spawner | {"args": ["--allow-root", switch]})
     await server.start(hub, "alice")
     page = await Page.open(await hub.signed_in("alice"))
     assert "ttl/timer.js" in page.html
@@ -207,31 +210,26 @@ async def test_an_extension_with_an_authentication_of_its_own(hubs, tmp_path):
     await hub.user("alice").stop("")
 
 
-def behind_env(*words):
-    """Return a command that starts the server by ``env``, as an image's script may."""
-    return ["env", *words, sys.executable, "-m", "jupyterhub.singleuser"]
-
-
-async def start_behind_env(hub, name, *words):
-    """Start a server of somebody's own image."""
+async def start_behind_env(hub, image, name, *words):
+    """Start a server by ``env``, as somebody's own image may."""
     await hub.signed_in(name)
-    hub.user(name).spawners[""].cmd = behind_env(*words)
+    hub.user(name).spawners[""].cmd = ["env", *words, *image.command]
     return await server.start(hub, name)
 
 
-async def test_an_image_that_drops_the_path_of_python(hub):
+async def test_an_image_that_drops_the_path_of_python(hub, image):
     """The agent comes all the same."""
-    spawner = await start_behind_env(hub, "dropper", "-u", "PYTHONPATH")
+    spawner = await start_behind_env(hub, image, "dropper", "-u", "PYTHONPATH")
     page = await Page.open(await hub.signed_in("dropper"), "/user/dropper/")
     assert (4401, "logout") == await cut_by_logout(page)
     await spawner.user.stop("")
 
 
-async def test_an_image_that_turns_the_agent_off_is_noticed(hubs):
+async def test_an_image_that_turns_the_agent_off_is_noticed(hubs, image):
     """The hub says so when somebody comes to that server."""
     # a hub takes the log of those that started before
     hub = await hubs()
-    spawner = await start_behind_env(hub, "offer", "TTL_AGENT=off")
+    spawner = await start_behind_env(hub, image, "offer", "TTL_AGENT=off")
     page = await Page.open(await hub.signed_in("offer"), "/user/offer/")
     assert "ttl/timer.js" not in page.html
     assert 1 == hub.log.text.count("offer has no agent")

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from jupyterhub import orm
-from support import server
+from support import images, server
 from support.server import Page, until
 
 from ttl_authenticator.hub.agents import Server
@@ -15,6 +15,8 @@ LAYERS = {
     "max_lifetime": "2h",
     "group_limits": {"finance": {"idle_timeout": "5m"}},
 }
+
+pytestmark = images.BOTH_ENDS_IN_FULL
 
 
 async def start(hubs, **settings):

@@ -3,11 +3,12 @@
 import asyncio
 
 import pytest
+from support import images
 
 from ttl_authenticator.hub.agents import Server
 from ttl_authenticator.hub.servers import Servers
 
-pytestmark = pytest.mark.usefixtures("fresh")
+pytestmark = [pytest.mark.usefixtures("fresh"), images.BOTH_ENDS]
 
 
 async def test_a_flood_of_notices_costs_one_question_a_second(hub, opened):

@@ -5,7 +5,7 @@ import os
 import signal
 
 import pytest
-from support import quick
+from support import images
 from support.ports import free_port
 from support.process import HubProcess
 from support.server import Page
@@ -25,23 +25,27 @@ c.JupyterHub.tornado_settings = {{"slow_spawn_timeout": 0}}
 c.ConfigurableHTTPProxy.should_start = False
 c.ConfigurableHTTPProxy.api_url = "http://127.0.0.1:{api_port}"
 c.ConfigurableHTTPProxy.check_running_interval = 1
-c.Spawner.cmd = {command!r}
+c.Spawner.update({spawner!r})
 c.Spawner.args = ["--allow-root"]
-c.Spawner.environment = {{"JUPYTER_PLATFORM_DIRS": "1"}}
 c.SimpleLocalProcessSpawner.home_dir_template = "{folder}/{{username}}"
 c.TTLAuthenticator.idle_timeout = {idle}
 c.TTLAuthenticator.user_limits = {{"root": {{"idle_timeout": {short}}}}}
 c.Authenticator.admin_users = {{"root"}}
 """
 
+pytestmark = images.BOTH_ENDS_IN_FULL
+
 
 @pytest.fixture(scope="module")
-async def running(tmp_path_factory):
+async def running(image, tmp_path_factory):
     """Return a hub that can be killed while its proxy and alice's server run on."""
     api_port, folder = free_port(), tmp_path_factory.mktemp("hub")
-    words = quick.command("jupyterhub.singleuser")
     config = CONFIG.format(
-        api_port=api_port, folder=folder, idle=IDLE, short=SHORT, command=words
+        api_port=api_port,
+        folder=folder,
+        idle=IDLE,
+        short=SHORT,
+        spawner=image.spawner(),
     )
     hub = HubProcess(folder, config)
     argv = [

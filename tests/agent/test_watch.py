@@ -253,7 +253,9 @@ def test_only_the_ended_sessions_authorisation_is_forgotten():
     assert set(kept) == set(cache.timestamps)
     assert "token:1" not in cache
     assert models["token:3"] == cache.get("token:3")
-    cache.purge_expired()
+    # JupyterHub 4 has none: what has expired is dropped when it is asked for
+    if hasattr(cache, "purge_expired"):
+        cache.purge_expired()
 
 
 # -- when it asks ---------------------------------------------------------------------

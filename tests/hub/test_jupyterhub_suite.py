@@ -9,6 +9,7 @@ from pathlib import Path
 
 import jupyterhub
 import pytest
+from support.paths import python_path
 
 from ttl_authenticator.cli.proxy import ensure_proxy
 
@@ -36,7 +37,7 @@ def environment(tmp_path):
     proxy.chmod(0o755)
     python = Path(sys.executable).parent
     path = os.pathsep.join([str(proxy.parent), str(python), os.environ["PATH"]])
-    return os.environ | {"PATH": path, "PYTHONPATH": str(SUPPORT)}
+    return os.environ | {"PATH": path, "PYTHONPATH": python_path(SUPPORT)}
 
 
 @pytest.fixture

@@ -127,7 +127,7 @@ def client(request, monkeypatch):
     if request.param == "before":
         monkeypatch.setattr(http_client, "fetch", None)
     elif http_client.fetch is None:
-        pytest.skip("JupyterHub has none")
+        pytest.skip("this JupyterHub has no HTTP client of its own")
     return request.param
 
 

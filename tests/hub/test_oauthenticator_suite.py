@@ -10,6 +10,7 @@ from pathlib import Path
 import jupyterhub
 import oauthenticator
 from support.oauthenticators import NAMES
+from support.paths import python_path
 
 TESTS = Path(__file__).parent.parent
 
@@ -61,7 +62,7 @@ async def run(folder, *options):
         *("-p", "no:cacheprovider", "-c", "pytest.ini", "--record", "record.json"),
         *(*options, "--pyargs", "oauthenticator.tests"),
         cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(TESTS)},
+        env=os.environ | {"PYTHONPATH": python_path(TESTS)},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )

@@ -321,8 +321,8 @@ async def test_concurrent_requests_use_a_refresh_token_once(
     pages = [alice.go("/hub/home") for _ in range(number)]
     got = [a.status_code for a in await asyncio.gather(*asking, *pages)]
     assert {200} == set(got[number:])
-    # 202: another of them spawns already
-    assert set(got[:number]) <= {SPAWNS, 202}
+    # 202: another of them spawns already; 400: that has failed and is cleaned up
+    assert set(got[:number]) <= {SPAWNS, 202, 400}
     seen = await provider.seen()
     assert (1, 0) == (seen["refreshes"], seen["reused_refresh_tokens"])
     assert hub.session_of(alice).ended is None

@@ -947,7 +947,8 @@ async def test_a_hubs_own_spawn_has_the_agent(whole_hub, place, name, expected):
 
 
 @pytest.mark.skipif(
-    not hasattr(Spawner, "apply_user_options"), reason="JupyterHub has none"
+    not hasattr(Spawner, "apply_user_options"),
+    reason="this JupyterHub has no apply_user_options",
 )
 async def test_what_a_user_chose_has_the_agent(whole_hub, place):
     """Options may name the command."""

@@ -1,4 +1,4 @@
-"""Users' images without our package: virtual environments with versions of their own.
+"""Virtual environments with versions of their own, such as users' images.
 
 They are kept in the user's cache, so that only a first run pays for them.
 """
@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from support import quick
+from support.missing import missing
 from ttl_authenticator.cli.proxy import cache_folder
 
 KEEP_SECONDS = 14 * 24 * 3600
@@ -25,18 +27,16 @@ INSTALL_SECONDS = 300
 
 
 @dataclass(frozen=True)
-class Image:
-    """What is installed in a user's image, and which pages it serves.
+class Environment:
+    """What is installed beside this Python.
 
     Attributes:
         name: for the ids of tests.
         requirements: for pip.
-        pages: paths below the server's address.
     """
 
     name: str
     requirements: tuple[str, ...]
-    pages: tuple[str, ...]
 
     def __repr__(self):
         return self.name
@@ -44,7 +44,8 @@ class Image:
     @property
     def folder(self):
         """Where its virtual environment is, or will be."""
-        parts = [sys.executable, platform.python_version(), *self.requirements]
+        # checkouts with environments of their own share it
+        parts = [sys.base_prefix, platform.python_version(), *self.requirements]
         key = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
         return cache_folder() / "images" / f"{self.name}-{key}"
 
@@ -52,16 +53,52 @@ class Image:
     def python(self):
         return str(self.folder / "bin" / "python")
 
+
+@dataclass(frozen=True, repr=False)
+class Image(Environment):
+    """A user's image, without our package.
+
+    Attributes:
+        pages: paths below the server's address that it serves.
+    """
+
+    pages: tuple[str, ...]
+
+    @property
+    def command(self):
+        """The words that start its servers."""
+        # not its scripts: they name the folder in which they were installed
+        return [self.python, "-m", "jupyterhub.singleuser"]
+
     def spawner(self, **environment):
         """Return the configuration of spawners that start its servers."""
         path = os.pathsep.join([str(self.folder / "bin"), os.environ["PATH"]])
         return {
-            # not its scripts: they name the folder in which they were installed
-            "cmd": [self.python, "-m", "jupyterhub.singleuser"],
+            "cmd": self.command,
             # all of it: this replaces the one of the test hub
             "environment": {"JUPYTER_PLATFORM_DIRS": "1", "PATH": path, **environment},
         }
 
+
+class _Own(Image):
+    """What is installed where the tests run; nothing has to be made."""
+
+    @property
+    def python(self):
+        return sys.executable
+
+    @property
+    def command(self):
+        return quick.command("jupyterhub.singleuser")
+
+    def spawner(self, **environment):
+        return {
+            "cmd": self.command,
+            "environment": {"JUPYTER_PLATFORM_DIRS": "1", **environment},
+        }
+
+
+OWN = _Own("own", (), ())
 
 # JupyterHub's end of what the agent supports, the rest as old as that runs with
 OLDEST = Image(
@@ -73,9 +110,15 @@ OLDEST = Image(
         "notebook==6.5.*",
         "ipykernel<7",
         "jinja2==3.0.*",
+        "jupyter-server-proxy",
         "sqlalchemy<2",
         "tornado==6.2",
         "traitlets==5.6.0",
+        # for the agent's own tests, inside of it
+        "httpx",
+        "hypothesis",
+        "pytest>=8",
+        "pytest-asyncio>=0.24",
     ),
     ("lab", "tree", "notebooks/a.ipynb", "edit/a.txt"),
 )
@@ -84,21 +127,34 @@ LAB_4_0 = Image(
     ("jupyterhub==5.*", "jupyterlab==4.0.*", "notebook==7.0.*"),
     ("lab", "tree", "notebooks/a.ipynb", "edit/a.txt"),
 )
-NEWEST = Image("newest", ("jupyterhub", "jupyterlab"), ("lab",))
+NEWEST = Image("newest", ("jupyterhub", "jupyterlab", "jupyter-server-proxy"), ("lab",))
 IMAGES = [OLDEST, pytest.param(LAB_4_0, marks=pytest.mark.matrix), NEWEST]
+BY_NAME = {image.name: image for image in (OWN, OLDEST, LAB_4_0, NEWEST)}
 
 
-def ensure(image):
-    """Make an image unless it is there; where that fails, skip on a laptop."""
+def _each(*chosen):
+    return pytest.mark.parametrize(
+        "image", chosen, ids=repr, indirect=True, scope="module"
+    )
+
+
+BOTH_ENDS = _each(OWN, OLDEST)
+"""Marks modules whose servers run in the oldest image as well."""
+
+BOTH_ENDS_IN_FULL = _each(OWN, pytest.param(OLDEST, marks=pytest.mark.matrix))
+"""Marks those of them that do so only with ``--matrix``."""
+
+
+def ensure(environment):
+    """Make an environment unless it is there; where that fails, skip on a laptop."""
+    if environment is OWN:
+        return environment
     try:
-        if not _is_fresh(image.folder):
-            _make(image)
+        if not _is_fresh(environment.folder):
+            _make(environment)
     except (OSError, subprocess.SubprocessError) as error:
-        reason = f"the image {image} can't be made: {_last_words(error)}"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return image
+        missing(f"{environment} can't be made: {_last_words(error)}")
+    return environment
 
 
 def _is_fresh(folder):
@@ -107,8 +163,8 @@ def _is_fresh(folder):
     return False
 
 
-def _make(image):
-    folder = image.folder
+def _make(environment):
+    folder = environment.folder
     folder.parent.mkdir(parents=True, exist_ok=True)
     # made aside and renamed at last: what has its name is complete
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".new-") as aside:
@@ -117,7 +173,7 @@ def _make(image):
         pip = made / "bin" / "python", "-m", "pip", "install"
         # half of pip's time would be the compiling of what is never imported
         options = "--quiet", "--no-compile", "--disable-pip-version-check"
-        _run(*pip, *options, *image.requirements)
+        _run(*pip, *options, *environment.requirements)
         made.touch()
         with suppress(FileNotFoundError):
             folder.rename(old)

@@ -87,7 +87,7 @@ class OpenIDProvider:
     async def claims(self, id_token):
         """Return the claims of an ID token, its signature checked by the JWKS."""
         keys = jwt.PyJWKSet.from_dict((await self.http.get("/jwks")).json())
-        key = keys[jwt.get_unverified_header(id_token)["kid"]]
+        key = keys[jwt.get_unverified_header(id_token)["kid"]].key
         return jwt.decode(
             id_token,
             key,

@@ -95,6 +95,9 @@ class Heartbeats:
             self._take(session, model, sent_at)
             session.reported_at = max(session.reported_at, active_at)
             return
+        if not 400 <= status < 500 and model.get("state") != "exempt":
+            msg = f"the hub answers {status}"
+            raise HubError(msg)
         # the token is no good: whether the session is, the next question tells
         if session.token == token:
             session.token = None

@@ -18,8 +18,8 @@ from ..core import heartbeat
 if TYPE_CHECKING:
     from .sessions import AgentSession
 
-TIMEOUT = 10.0
-"""Seconds for an answer of the hub."""
+TIMEOUT = 20.0
+"""Seconds for an answer of the hub; a late one is better than none."""
 
 LARGEST_ANSWER = 1 << 20
 """Bytes of an answer that are read."""
@@ -108,12 +108,17 @@ class Relay:
             follow_redirects=False,
             connect_timeout=TIMEOUT,
             request_timeout=TIMEOUT,
+            # little that is compressed can be much
+            decompress_response=False,
             ssl_options=self._ssl(),
         )
         if self._client is None:
             # of our own: an extension may have limited the shared one
             self._client = SimpleAsyncHTTPClient(
-                force_instance=True, max_body_size=LARGEST_ANSWER
+                force_instance=True,
+                max_body_size=LARGEST_ANSWER,
+                # before tornado 6.6 the only limit of what has no length
+                max_buffer_size=LARGEST_ANSWER,
             )
         try:
             response = await self._client.fetch(request, raise_error=False)

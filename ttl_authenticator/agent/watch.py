@@ -43,6 +43,9 @@ LAST_RETRY = 15.0
 PATIENCE = 5.0
 """Seconds that a request waits for the hub's word on its session."""
 
+SENSELESS = (KeyError, TypeError, ValueError, AttributeError)
+"""What reading an answer raises that makes no sense."""
+
 
 class Watch:
     """Keeps the books in step with the hub.
@@ -175,11 +178,18 @@ class Watch:
         try:
             self.messages = dict(answer["messages"])
             self.activity_paths = [str(path) for path in answer["activity_paths"]]
-            for session, model in zip(sessions, answer["sessions"]):
+        except SENSELESS as error:
+            raise HubError("the hub's answer makes no sense") from error
+        senseless = 0
+        for session, model in zip(sessions, answer["sessions"]):
+            try:
                 self.told(session, model, asked_at)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            msg = "the hub's answer makes no sense"
-            raise HubError(msg) from error
+            except SENSELESS:
+                # one that can't be told must not save the others from their end
+                senseless += 1
+        if senseless:
+            msg = f"{senseless} of the hub's words on sessions make no sense"
+            raise HubError(msg)
 
     def _drop_unused(self) -> None:
         long_ago = self.sessions.clock() - KEEP
@@ -205,8 +215,12 @@ class Watch:
             KeyError, TypeError, ValueError: the answer makes no sense.
         """
         if model["state"] == "ended":
-            self.end(session, str(model["reason"]))
+            if not isinstance(model["reason"], str):
+                raise TypeError("an end has a reason")
+            self.end(session, model["reason"])
         elif model["state"] == "active":
+            if model["user"] != session.key.user:
+                raise ValueError("this is another's session")
             session.told(model, asked_at)
         else:
             raise ValueError("a session is active or ended")

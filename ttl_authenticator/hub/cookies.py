@@ -5,6 +5,7 @@ Runs in the hub. The cookie's value stays in here: others see its SHA-256.
 
 from __future__ import annotations
 
+import re
 from typing import Any, NamedTuple
 
 from tornado import web
@@ -15,6 +16,9 @@ SESSION_ID_COOKIE = "jupyterhub-session-id"
 """JupyterHub's name; unsigned, the client's to choose: never an identity."""
 
 _VERSION = 2
+
+_SECOND = re.compile("[0-9]{1,12}")
+"""Far beyond all dates: a longer number would be too large for what is done with it."""
 
 
 class HubCookie(NamedTuple):
@@ -39,16 +43,18 @@ def read(value: str | bytes) -> HubCookie | None:
 
     Args:
         value: a signed value, ``2|1:0|10:TIMESTAMP|...`` with lengths in front.
+            Anything else does no harm.
 
     Returns:
-        What it says; ``None`` for the older format, which JupyterHub never issues.
+        What it says; ``None`` for the older format, which JupyterHub never issues,
+        and for what is none at all.
     """
-    text = value.decode() if isinstance(value, bytes) else value
+    text = value.decode(errors="replace") if isinstance(value, bytes) else value
     version, *fields = text.split("|", 3)
     if version != str(_VERSION) or len(fields) != 3:
         return None
     timestamp = fields[1].partition(":")[2]
-    if not timestamp.isdecimal():
+    if not _SECOND.fullmatch(timestamp):
         return None
     return HubCookie(identify(value), int(timestamp))
 

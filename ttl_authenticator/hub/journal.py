@@ -1,17 +1,19 @@
 """When the store is written: ends and session ids at once, activity behind.
 
-Runs in the hub, on its loop; the store's I/O is on a thread of its own, except for
-a login, where JupyterHub commits to its own database in the same breath.
+Runs in the hub, on its loop; the store's I/O is on threads of its own. Nobody waits
+longer than a moment for a store that doesn't answer.
 """
 
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
+import time
+from concurrent import futures
 from typing import TYPE_CHECKING, Any
 
+from ..core.batches import batches
 from .metrics import STORE_FAILURES
-from .store import SessionStore, StoreError
+from .store import CHUNK, SessionStore, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -24,6 +26,15 @@ INTERVAL = 5.0
 
 PURGE_EVERY = 3600.0
 """Seconds between two searches for sessions that no longer matter."""
+
+PATIENCE = 2.0
+"""Seconds that a login or an end waits for a store that doesn't answer."""
+
+STUCK = 30.0
+"""Seconds without an answer after which a connection is given up."""
+
+CLOSING = 5.0
+"""Seconds that a hub which stops waits for an answer."""
 
 
 class Journal:
@@ -51,28 +62,47 @@ class Journal:
         self.store = store
         self.cookie_max_age = cookie_max_age
         self.log = log
-        self._writer = ThreadPoolExecutor(1, "ttl-store")
+        self._writer = futures.ThreadPoolExecutor(1, "ttl-store")
+        # a login doesn't queue behind a crowd of ends
+        self._logins = futures.ThreadPoolExecutor(1, "ttl-login")
         self._failing = False
         self._closed = False
+        self._answered_at = time.monotonic()
 
     def write_now(self, sessions: Iterable[Session]) -> None:
-        """Write sessions before returning."""
-        self._write(self._take(sessions), self.store.save)
+        """Write sessions before returning, if the store answers in time.
+
+        JupyterHub's own database is written in the same breath, on its loop as well.
+        """
+        if self._failing:
+            # the next batch tries again
+            return
+        job = self._submit(self._logins, self._take(sessions), self.store.save)
+        if futures.wait([job], PATIENCE).not_done:
+            self._miss_answer()
 
     async def write(self, sessions: Iterable[Session]) -> None:
-        """Write sessions; on disk when this returns, off the hub's loop."""
-        await self._on_thread(self._take(sessions), self.store.save)
+        """Write sessions, off the hub's loop; on disk when this returns.
+
+        Unless the store fails or doesn't answer: then they are remembered.
+        """
+        if self._failing:
+            return
+        job = self._submit(self._writer, self._take(sessions), self.store.save)
+        if not await self._is_answered(job, PATIENCE):
+            self._miss_answer()
 
     async def flush(self) -> None:
         """Write all that changed since the last time."""
-        await self.write(list(self.registry.changed.values()))
+        changed = self._take(self.registry.changed.values())
+        await self._to_the_end(self._submit(self._writer, changed, self.store.save))
 
     async def purge(self) -> None:
         """Drop sessions whose cookies are too old to be accepted by anybody."""
         # a day more than JupyterHub, for clocks and for a changed setting
         keep = self.cookie_max_age + 86400
         old = self.registry.forget(issued_before=self.registry.clock() - keep)
-        await self._on_thread(old, self.store.delete)
+        await self._to_the_end(self._submit(self._writer, old, self.store.delete))
 
     async def run(self) -> None:
         """Write and purge from time to time, until cancelled; then write the rest."""
@@ -88,9 +118,22 @@ class Journal:
     def close(self) -> None:
         """Write the rest and close the store."""
         self._closed = True
-        self._writer.shutdown()
-        self.write_now(list(self.registry.changed.values()))
+        lanes = (self._logins, self._writer)
+        last = [lane.submit(self._write_rest) for lane in lanes]
+        if not self._wait_for(last, CLOSING):
+            self._miss_answer()
+            self.store.interrupt()
+        for lane in lanes:
+            lane.shutdown(wait=False, cancel_futures=True)
+        if self._failing:
+            self.log.critical(
+                "The hub stops and the session store can't be written: what happened "
+                "since it failed is forgotten, ends of sessions included."
+            )
         self.store.close()
+
+    def _write_rest(self) -> None:
+        self._write(self._take(self.registry.changed.values()), self.store.save)
 
     def _take(self, sessions: Iterable[Session]) -> list[Session]:
         taken = list(sessions)
@@ -99,27 +142,72 @@ class Journal:
             self.registry.changed.pop(session.id, None)
         return taken
 
-    async def _on_thread(
-        self, sessions: list[Session], call: Callable[[Iterable[Session]], None]
-    ) -> None:
-        if not sessions:
+    def _submit(
+        self,
+        lane: futures.Executor,
+        sessions: list[Session],
+        call: Callable[[list[Session]], None],
+    ) -> futures.Future[None]:
+        if sessions and not self._closed:
+            return lane.submit(self._write, sessions, call)
+        done: futures.Future[None] = futures.Future()
+        self._write(sessions, call)
+        done.set_result(None)
+        return done
+
+    # -- waiting --------------------------------------------------------------
+
+    async def _to_the_end(self, job: futures.Future[None]) -> None:
+        if await self._is_answered(job, PATIENCE):
             return
-        if self._closed:
-            self._write(sessions, call)
-            return
-        # a cancelled task must not take a queued write along
-        loop = asyncio.get_running_loop()
-        await asyncio.shield(
-            loop.run_in_executor(self._writer, self._write, sessions, call)
-        )
+        self._miss_answer()
+        while not await self._is_answered(job, STUCK):
+            self.store.interrupt()
+
+    async def _is_answered(self, job: futures.Future[None], seconds: float) -> bool:
+        """Wait until a job is done, or the store has done nothing for some seconds."""
+        future = asyncio.wrap_future(job)
+        since = time.monotonic()
+        while not future.done():
+            left = self._left(since, seconds)
+            if left <= 0:
+                return False
+            # a cancelled task must not take a queued write along
+            await asyncio.wait([future], timeout=left)
+        future.result()
+        return True
+
+    def _wait_for(self, jobs: list[futures.Future[None]], seconds: float) -> bool:
+        """Do the same for several jobs, on the loop of a hub that stops."""
+        since = time.monotonic()
+        while (left := self._left(since, seconds)) > 0:
+            if not futures.wait(jobs, left).not_done:
+                return True
+        return False
+
+    def _left(self, since: float, seconds: float) -> float:
+        return max(since, self._answered_at) + seconds - time.monotonic()
+
+    def _miss_answer(self) -> None:
+        STORE_FAILURES.inc()
+        if not self._failing:
+            self.log.error(
+                "The session store doesn't answer. Sessions go on from memory, and a "
+                "crash now would forget their ends. Waiting for it."
+            )
+        self._failing = True
+
+    # -- on a thread ----------------------------------------------------------
 
     def _write(
-        self, sessions: list[Session], call: Callable[[Iterable[Session]], None]
+        self, sessions: list[Session], call: Callable[[list[Session]], None]
     ) -> None:
         if not sessions:
             return
         try:
-            call(sessions)
+            for chunk in batches(sessions, CHUNK):
+                call(chunk)
+                self._answered_at = time.monotonic()
         except StoreError:
             STORE_FAILURES.inc()
             if not self._failing:

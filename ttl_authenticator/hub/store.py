@@ -8,29 +8,36 @@ from __future__ import annotations
 
 import json
 import threading
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
 
 import sqlalchemy as sa
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 from sqlalchemy.schema import CreateColumn
 
 from ..core.batches import batches
 from ..core.session import End, Reason, Session
+from .database import Database, InUseError, is_in_memory, reason, sqlite_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 CHUNK = 500
 """Sessions in one transaction: a login never waits long for the writer's lock."""
-
-_IN_MEMORY = (None, "", ":memory:", "file::memory:")
 
 TABLE = "ttl_sessions"
 
 ADDED = ("auth_time", "cleared")
 """Columns that the first version's table lacks; each may be empty."""
+
+NAME_LENGTH = 255
+"""Characters of a user's name that are kept; JupyterHub's own limit."""
+
+FORGETFUL = (
+    "Whoever takes it away makes the hub forget which logins have ended, and has to "
+    "rotate the cookie secret as well."
+)
 
 _metadata = sa.MetaData()
 _sessions = sa.Table(
@@ -38,7 +45,7 @@ _sessions = sa.Table(
     _metadata,
     sa.Column("id", sa.String(64), primary_key=True),
     sa.Column("user_id", sa.Integer, nullable=False, index=True),
-    sa.Column("user", sa.Unicode(255), nullable=False),
+    sa.Column("user", sa.Unicode(NAME_LENGTH), nullable=False),
     sa.Column("issued_at", sa.BigInteger, nullable=False),
     sa.Column("active_at", sa.Double, nullable=False),
     sa.Column("session_ids", sa.Text, nullable=False),
@@ -51,7 +58,7 @@ _sessions = sa.Table(
 
 
 class StoreError(Exception):
-    """The store can't be read or written; the cause says why."""
+    """The store can't be read or written; its message says why, in one line."""
 
 
 def derive_url(hub_url: str) -> str:
@@ -65,7 +72,7 @@ def derive_url(hub_url: str) -> str:
         ``jupyterhub.sqlite``), for a database server the hub's own database.
     """
     url = sa.make_url(hub_url)
-    if url.get_backend_name() != "sqlite" or url.database in _IN_MEMORY:
+    if url.get_backend_name() != "sqlite" or is_in_memory(hub_url):
         return hub_url
     path = Path(str(url.database))
     ours = path.with_name(f"{path.stem}-ttl{path.suffix}")
@@ -78,9 +85,11 @@ def is_same_file(url: str, other: str) -> bool:
         urls = [sa.make_url(u) for u in (url, other)]
     except (SQLAlchemyError, ValueError):
         return False
-    if any(u.get_backend_name() != "sqlite" or u.database in _IN_MEMORY for u in urls):
+    if any(u.get_backend_name() != "sqlite" for u in urls):
         return False
-    first, second = (_sqlite_file(str(u.database)).resolve() for u in urls)
+    if any(is_in_memory(u) for u in (url, other)):
+        return False
+    first, second = (sqlite_file(u).resolve() for u in urls)
     return first == second
 
 
@@ -89,22 +98,27 @@ class SessionStore:
 
     Args:
         url: an SQLAlchemy database URL.
+        exclusive: claim the table, for the one hub that uses it.
         options: further arguments of ``sqlalchemy.create_engine``.
 
     Raises:
-        StoreError: the database can't be opened or its table not be made.
+        StoreError: the database can't be opened or written, another hub has claimed
+            it, or its table isn't this version's.
     """
 
-    def __init__(self, url: str, **options: Any) -> None:
+    def __init__(self, url: str, *, exclusive: bool = False, **options: Any) -> None:
         # each write reads a session's state under this lock, so the last write of
         # two threads is never the older state
         self._lock = threading.Lock()
+        with _errors():
+            self._database = Database(url, exclusive=exclusive, **options)
         try:
-            self._engine = _create_engine(url, **options)
-            _metadata.create_all(self._engine)
-            _add_columns(self._engine)
-        except (SQLAlchemyError, OSError, ImportError, ValueError) as error:
-            raise StoreError(str(error)) from error
+            with _errors(), _damage(), self._database.begin() as connection:
+                _check_file(connection)
+                _prepare(connection)
+        except BaseException:
+            self.close()
+            raise
 
     def load(self) -> list[Session]:
         """Read all sessions.
@@ -112,11 +126,8 @@ class SessionStore:
         Raises:
             StoreError: the table can't be read, or holds what we didn't write.
         """
-        try:
-            with self._engine.connect() as connection:
-                return [_session(row) for row in connection.execute(_sessions.select())]
-        except (SQLAlchemyError, ValueError, TypeError) as error:
-            raise StoreError(str(error)) from error
+        with self._lock, _errors(), self._database.begin() as connection:
+            return [_session(row) for row in connection.execute(_sessions.select())]
 
     def save(self, sessions: Iterable[Session]) -> None:
         """Write the present state of sessions, in transactions of a bounded size.
@@ -140,61 +151,89 @@ class SessionStore:
             with self._lock:
                 self._replace([session.id for session in chunk], [])
 
+    def interrupt(self) -> None:
+        """Let a call of another thread fail that waits for a server's answer."""
+        self._database.interrupt()
+
     def close(self) -> None:
-        """Close all connections."""
-        self._engine.dispose()
+        """Close all connections, and leave the table to others."""
+        self._database.close()
 
     def _replace(self, ids: list[str], rows: list[dict[str, Any]]) -> None:
-        try:
-            with self._engine.begin() as connection:
-                connection.execute(_sessions.delete().where(_sessions.c.id.in_(ids)))
-                if rows:
-                    connection.execute(_sessions.insert(), rows)
-        except SQLAlchemyError as error:
-            raise StoreError(str(error)) from error
+        with _errors(), self._database.begin() as connection:
+            connection.execute(_sessions.delete().where(_sessions.c.id.in_(ids)))
+            if rows:
+                connection.execute(_sessions.insert(), rows)
 
 
-def _create_engine(url: str, **options: Any) -> sa.Engine:
-    parsed = sa.make_url(url)
-    # an error message would show the ids
-    options["hide_parameters"] = True
-    if parsed.get_backend_name() != "sqlite":
-        return sa.create_engine(parsed, pool_pre_ping=True, **options)
-    in_memory = parsed.database in _IN_MEMORY
-    if in_memory:
-        options |= {"poolclass": sa.StaticPool}
-        options |= {"connect_args": {"check_same_thread": False}}
-    engine = sa.create_engine(parsed, **options)
-    if not in_memory:
-        # who may read the rows may count the sessions of everybody
-        _sqlite_file(str(parsed.database)).touch(mode=0o600)
-        sa.event.listen(engine, "connect", _write_ahead)
-    return engine
+@contextmanager
+def _errors() -> Iterator[None]:
+    """Make all that can go wrong one kind of error, with a message for the log."""
+    try:
+        yield
+    except (
+        SQLAlchemyError,
+        InUseError,
+        OSError,
+        ImportError,
+        ValueError,
+        TypeError,
+    ) as error:
+        # without its cause: a traceback would show a row that was refused
+        raise StoreError(reason(error)) from None
 
 
-def _add_columns(engine: sa.Engine) -> None:
-    """Give a table that an earlier version made what it lacks."""
-    present = {column["name"] for column in sa.inspect(engine).get_columns(TABLE)}
-    missing = [column for column in _sessions.columns if column.name not in present]
-    if not all(column.name in ADDED for column in missing):
-        # somebody else's table: reading it tells what is wrong
+@contextmanager
+def _damage() -> Iterator[None]:
+    try:
+        yield
+    except DatabaseError as error:
+        # the subclasses tell what else may be wrong
+        if type(error) is not DatabaseError:
+            raise
+        raise StoreError(_damaged(reason(error))) from None
+
+
+def _damaged(how: str) -> str:
+    return f"it is damaged ({how}). Restore it, or move it away. {FORGETFUL}"
+
+
+def _check_file(connection: sa.Connection) -> None:
+    if connection.dialect.name != "sqlite":
         return
-    with engine.begin() as connection:
-        for column in missing:
-            definition = CreateColumn(column).compile(dialect=engine.dialect)
+    # reading the table doesn't touch its index, on which all writing would fail
+    problem = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+    if problem != "ok":
+        raise StoreError(_damaged("quick_check"))
+
+
+def _prepare(connection: sa.Connection) -> None:
+    """Make the table, or what an earlier version's lacks, and see that it is ours."""
+    _metadata.create_all(connection)
+    present = {column["name"] for column in sa.inspect(connection).get_columns(TABLE)}
+    known = {column.name for column in _sessions.columns}
+    missing = known - present
+    if not missing <= set(ADDED):
+        msg = f"{TABLE} is another program's table: it has no {_listed(missing)}"
+        raise StoreError(msg)
+    if present - known:
+        # rows are written whole: what we don't know would be lost
+        msg = (
+            f"{TABLE} was made by a newer version of ttl-authenticator: this one "
+            f"doesn't know {_listed(present - known)}. Install the newer one again, or "
+            f"move the table away. {FORGETFUL}"
+        )
+        raise StoreError(msg)
+    for column in _sessions.columns:
+        if column.name in missing:
+            definition = CreateColumn(column).compile(dialect=connection.dialect)
             connection.execute(sa.text(f"ALTER TABLE {TABLE} ADD COLUMN {definition}"))
+    # read-only ones are better known before anybody has to be signed out
+    connection.execute(_sessions.delete().where(_sessions.c.id == ""))
 
 
-def _sqlite_file(database: str) -> Path:
-    # SQLite takes URIs as well
-    is_uri = database.startswith("file:")
-    return Path(unquote(urlsplit(database).path) if is_uri else database)
-
-
-def _write_ahead(connection: Any, _record: Any) -> None:
-    # one fsync for a commit, and readers never wait for the writer
-    connection.execute("PRAGMA journal_mode=WAL").close()
-    connection.execute("PRAGMA synchronous=FULL").close()
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names))
 
 
 def _row(session: Session) -> dict[str, Any]:
@@ -202,7 +241,7 @@ def _row(session: Session) -> dict[str, Any]:
     return {
         "id": session.id,
         "user_id": session.user_id,
-        "user": session.user,
+        "user": _name(session.user),
         "issued_at": session.issued_at,
         "active_at": session.active_at,
         "session_ids": json.dumps(session.session_ids),
@@ -215,6 +254,18 @@ def _row(session: Session) -> dict[str, Any]:
 
 
 def _session(row: Any) -> Session:
+    try:
+        return _read(row)
+    except (ValueError, TypeError) as error:
+        msg = (
+            f"{TABLE} holds what this version of ttl-authenticator doesn't write "
+            f"({reason(error)}). Install the one that wrote it, or move the table "
+            f"away. {FORGETFUL}"
+        )
+        raise StoreError(msg) from None
+
+
+def _read(row: Any) -> Session:
     if (row.reason is None) is not (row.ended_at is None):
         msg = "a session has half an end"
         raise ValueError(msg)
@@ -231,3 +282,9 @@ def _session(row: Any) -> Session:
         cleared=bool(row.cleared),
         finished=row.finished,
     )
+
+
+def _name(user: str) -> str:
+    """Make a name, which is for logs only, one that every database takes."""
+    told = user.encode(errors="replace").decode().replace("\0", "?")
+    return told[:NAME_LENGTH]

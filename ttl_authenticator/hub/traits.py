@@ -15,7 +15,7 @@ from ..core import durations
 _PLACEHOLDER = re.compile(r"{\w+}")
 
 
-class Duration(TraitType[Any, Any]):
+class Duration(TraitType):  # type: ignore[type-arg]  # no generic in older traitlets
     """A length of time, given in any of the forms of ``core.durations``.
 
     Its value is a ``float`` of seconds, or ``None`` where ``allow_none`` is set.

@@ -1,0 +1,186 @@
+"""A minute without a database, in a real hub that people go on using.
+
+The hub is a process of its own, so that what holds up its loop shows as a late answer.
+Its sessions are on PostgreSQL behind a gate.
+"""
+
+import asyncio
+import contextlib
+import time
+
+import sqlalchemy as sa
+from support.postgresql import new_database
+from support.server import until
+from support.tcp_gate import TCPGate
+
+STOPPED, SILENT = 15, 45
+"""Seconds for which the server is stopped, and for which it then says nothing."""
+
+LATE = 20
+"""Seconds after which an answer is one that waited for the database: far more than a
+busy machine takes, far less than the outage."""
+
+CONFIG = """
+c.TTLAuthenticator.db_url = {url!r}
+c.TTLAuthenticator.idle_timeout = 3600
+c.TTLAuthenticator.max_lifetime = 36000
+c.TTLAuthenticator.user_limits = {{"sleeper": {{"idle_timeout": 30}}}}
+c.Spawner.disable_user_config = True
+"""
+
+
+class People:
+    """People who use a hub all the time."""
+
+    def __init__(self, hub):
+        self.hub = hub
+        self.slowest = 0.0
+        self.living = {}
+        self.left = {}
+
+    async def timed(self, work):
+        """Await an answer; remember the one that took longest."""
+        begun = time.monotonic()
+        answer = await work
+        self.slowest = max(self.slowest, time.monotonic() - begun)
+        return answer
+
+    async def arrive(self, name):
+        """Sign in."""
+        self.living[name] = await self.timed(self.hub.signed_in(name))
+
+    async def leave(self, name):
+        """Sign out, and see that the cookie is worthless at once."""
+        client = self.living.pop(name)
+        cookie = client.hub_cookie
+        assert 302 == (await self.timed(client.go("/hub/logout"))).status_code
+        self.left[name] = client.as_thief(cookie)
+        assert 401 == (await self.left[name].session()).status_code
+
+    async def be_active(self):
+        """Move everybody's mouse once, and look at a page."""
+        for client in list(self.living.values()):
+            assert 200 == (await self.timed(client.heartbeat())).status_code
+            assert 200 == (await self.timed(client.go("/hub/home"))).status_code
+
+    async def use(self, turns):
+        """Go on: in each turn somebody comes, and who came in the last one leaves."""
+        for turn in turns:
+            await self.arrive(turn)
+            await self.be_active()
+            await self.leave(turn)
+            await asyncio.sleep(0.5)
+
+    async def check(self):
+        """See that nobody who has left is back, and nobody else is gone."""
+        for client in self.left.values():
+            assert 401 == (await client.session()).status_code
+            assert 302 == (await client.go("/hub/home")).status_code
+        await self.be_active()
+
+
+def turns(word, seconds):
+    """Yield names until some time has passed."""
+    end, number = time.monotonic() + seconds, 0
+    while time.monotonic() < end:
+        yield f"{word}-{number}"
+        number += 1
+
+
+def ends(url):
+    """Return why each person's session ended, as the table has it."""
+    engine = sa.create_engine(url)
+    with engine.connect() as connection:
+        query = 'SELECT "user", reason FROM ttl_sessions'
+        found = dict(tuple(row) for row in connection.exec_driver_sql(query))
+    engine.dispose()
+    return found
+
+
+@contextlib.contextmanager
+def gated():
+    """Make a database and the gate in front of it."""
+    with new_database() as url, TCPGate(url.port) as gate:
+        yield url, url.set(port=gate.port).render_as_string(hide_password=False), gate
+
+
+async def test_a_minute_without_the_sessions_database(hub_process):
+    """Stopped, then silent: people sign in and out and work; all is written later."""
+    with gated() as (url, way, gate):
+        hub = await hub_process(CONFIG.format(url=way)).start()
+        people = People(hub)
+        for name in ("ann", "ben", "cem"):
+            await people.arrive(name)
+        sleeper = await hub.signed_in("sleeper")
+        await people.use(["before"])
+
+        gate.refuse()
+        await people.use(turns("stopped", STOPPED))
+        gate.silence()
+        await people.use(turns("silent", SILENT))
+        assert 401 == (await sleeper.session()).status_code
+        await people.check()
+        assert people.slowest < LATE
+        assert set(people.left) - {"before"} >= {"stopped-0", "silent-0"}
+        missing = set(people.left) - set(ends(url)) - {"before"}
+        assert missing == set(people.left) - {"before"}
+
+        gate.open()
+        expected = dict.fromkeys(people.living) | dict.fromkeys(people.left, "logout")
+        expected |= {"sleeper": "idle"}
+        await until(lambda: expected == ends(url))
+        await people.check()
+
+        # what was written is enough: nothing is left in memory alone
+        hub.kill()
+        await hub.start()
+        await people.check()
+        assert "idle" == (await sleeper.session()).json()["reason"]
+        hub.stop()
+        assert_told_once(hub.log, url.password)
+
+
+def assert_told_once(log, password):
+    """See that the log tells of the outage and of its end, and no more than that."""
+    ours = [line for line in log.splitlines() if "session store" in line]
+    assert 2 <= len(ours) <= 6, ours
+    assert "can't be written" in ours[0]
+    assert "can be written again" in ours[-1]
+    assert log.count("Traceback") <= len(ours) // 2
+    assert password not in log
+
+
+HUBS_OWN = """
+c.JupyterHub.db_url = {url!r}
+c.TTLAuthenticator.idle_timeout = 3600
+c.TTLAuthenticator.max_lifetime = 36000
+"""
+
+
+async def test_a_hub_that_loses_its_own_database_as_well(hub_process):
+    """JupyterHub knows nobody meanwhile; ends hold, and who was signed in still is."""
+    with gated() as (url, way, gate):
+        hub = await hub_process(HUBS_OWN.format(url=way)).start()
+        people = People(hub)
+        for name in ("ann", "ben"):
+            await people.arrive(name)
+        await people.use(["before"])
+
+        gate.refuse()
+        thief = people.left["before"]
+        assert 401 == (await thief.session()).status_code
+        for client in (thief, *people.living.values()):
+            answer = await client.go("/hub/home")
+            assert 302 == answer.status_code
+            # a late refusal must not take a cookie along
+            assert client.hub_cookie is not None
+        assert 403 == (await people.living["ann"].session()).status_code
+
+        gate.open()
+        await people.check()
+        await people.use(["after"])
+        expected = dict.fromkeys(people.living) | dict.fromkeys(people.left, "logout")
+        await until(lambda: expected == ends(url))
+        hub.kill()
+        await hub.start()
+        await people.check()

@@ -1,0 +1,82 @@
+"""The hub's tests, on the oldest versions that are promised and on some in between.
+
+The newest are those that all other tests run with. An item here is a module of the
+hub's tests; one process runs all of an environment's. Users' servers have the newest
+versions.
+"""
+
+import json
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
+from support import images
+from support.versions import HUBS_BETWEEN, OLDEST_HUB, PROJECT, ROOT, modules_of
+
+WITH_SERVERS = ["agent/test_ends.py", "agent/test_look_again.py"]
+"""Those of the agent's tests in which a hub starts servers and tells them of ends."""
+
+MODULES = [*modules_of("core"), *modules_of("hub"), *WITH_SERVERS]
+
+IN_FULL = {
+    **dict.fromkeys(modules_of("core"), "imports nothing that has other versions"),
+    "hub/test_jupyterhub_suite.py": "takes more than a minute",
+    "hub/test_oauthenticator_suite.py": "is about versions of oauthenticator",
+    "hub/test_restart.py": "takes minutes",
+    "hub/test_sessions_model.py": "takes half a minute",
+}
+"""What runs with the oldest versions only with ``--matrix``, and why."""
+
+# JupyterHub 5 has schemas that a newer jupyter_events complains of
+OPTIONS = ["-W", "ignore:The `version` property of an event schema must be a string"]
+
+
+def case(environment, module):
+    """Return the parameters of an item."""
+    is_always = environment is OLDEST_HUB and module not in IN_FULL
+    marks = () if is_always else pytest.mark.matrix
+    name = f"{environment}-{module.removesuffix('.py')}"
+    return pytest.param(environment, module, marks=marks, id=name)
+
+
+@pytest.fixture(scope="module")
+def outcomes(suite, modules, whole):
+    """Return what became of all modules of an environment, in one run."""
+    servers = images.ensure(images.NEWEST)
+    return suite.run(modules, "--image", servers.name, *whole, *OPTIONS)
+
+
+ASK = """
+import json, ttl_authenticator
+from importlib.metadata import version
+versions = {{name: version(name) for name in {names!r}}}
+print(json.dumps([ttl_authenticator.__file__, versions]))
+"""
+
+
+@pytest.mark.parametrize(
+    "environment", [OLDEST_HUB], indirect=True, ids=repr, scope="module"
+)
+def test_the_oldest_versions_are_the_lowest_that_we_promise(suite):
+    """Those of ``pyproject.toml``, to the last of them, with this checkout."""
+    promised = [Requirement(text) for text in PROJECT["dependencies"]]
+    code = ASK.format(names=[requirement.name for requirement in promised])
+    file, installed = json.loads(suite.say(code))
+    assert str(ROOT / "ttl_authenticator" / "__init__.py") == file
+    for requirement in promised:
+        version = Version(installed[requirement.name])
+        assert version in requirement.specifier
+        assert [version] == [
+            Version(s.version) for s in requirement.specifier if s.operator == ">="
+        ]
+
+
+@pytest.mark.parametrize(
+    ("environment", "module"),
+    [case(hub, module) for hub in (OLDEST_HUB, *HUBS_BETWEEN) for module in MODULES],
+    indirect=["environment"],
+    scope="module",
+)
+def test_the_hubs_tests_pass(passes, module):
+    """In each module, but for what that JupyterHub doesn't have."""
+    passes(module)
