@@ -126,6 +126,7 @@ LONGEST = (
     "test_hub_pages",
     "test_addresses",
     "test_faults",
+    "test_hub_restarts",
     "test_workspace",
     "test_outage",
 )

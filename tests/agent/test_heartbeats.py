@@ -253,10 +253,25 @@ async def test_activity_gathered_while_the_hub_was_away_is_reported(
     assert [1000, 1003] == pytest.approx(relay.active_at)
 
 
+@pytest.mark.parametrize("status", [200, 204, 302, 307])
+async def test_an_answer_that_refuses_nothing_leaves_the_token(
+    beats, session, relay, status
+):
+    """Something in front of the hub said it: the activity is reported again."""
+    relay.answers = [(status, {})]
+    beats.note(session, 1000)
+    await quiet(beats)
+    assert "token" == session.token
+    assert 2 == len(relay.reports)
+    assert not session.unreported
+
+
 SENSELESS = {
     "nothing": {"state": "active"},
     "a word": {**MODEL, "idle_remaining": "soon"},
     "ended without a reason": {"state": "ended"},
+    "ended for a number": {"state": "ended", "reason": 7},
+    "somebody else's": {**MODEL, "user": "bob"},
 }
 
 

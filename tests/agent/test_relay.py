@@ -1,12 +1,16 @@
 """The agent's way to the hub, by real HTTP on loopback."""
 
 import asyncio
+import gzip
 import json
 import time
+from contextlib import suppress
 from types import SimpleNamespace
 
 import pytest
+from support.server import until
 from tornado.httpserver import HTTPServer
+from tornado.iostream import StreamClosedError
 from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
@@ -265,9 +269,37 @@ async def test_a_huge_answer_is_not_read(hub, relay):
     hub.streams[0].close()
 
 
+async def test_an_answer_without_a_length_is_read_up_to_a_limit(hub, relay):
+    """Also by a tornado that has no limit of its own for these."""
+    sent = []
+
+    async def answer(handler):
+        stream = handler.request.connection.detach()
+        await stream.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
+        with suppress(StreamClosedError):
+            for _ in range(64):
+                await stream.write(b" " * module.LARGEST_ANSWER)
+                sent.append(stream)
+        stream.close()
+
+    hub.answer = answer
+    with pytest.raises(HubError):
+        await relay.ask([])
+    await until(lambda: sent and sent[0].closed())
+    assert len(sent) < 32
+
+
+async def test_nothing_compressed_is_asked_for_or_unpacked(hub, relay):
+    """A small answer stays one."""
+    hub.says(200, gzip.compress(b'{"sessions": []}'), Content_Encoding="gzip")
+    with pytest.raises(HubError):
+        await relay.ask([])
+    assert "Accept-Encoding" not in hub.requests[0].headers
+
+
 async def test_a_hub_that_hangs_is_no_hub(hub, relay, monkeypatch):
-    """After ten seconds: here, a tenth."""
-    assert 10.0 == module.TIMEOUT
+    """After twenty seconds, as ten may be an answer's: here, a tenth of one."""
+    assert 20.0 == module.TIMEOUT
     monkeypatch.setattr(module, "TIMEOUT", 0.1)
     hub.open.clear()
     with pytest.raises(HubError):

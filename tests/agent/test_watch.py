@@ -675,6 +675,8 @@ GARBAGE = {
     "an unknown state": body({**MODEL, "state": "sleeping"}),
     "an exempt one": body({"state": "exempt"}),
     "ended without a reason": body({"state": "ended"}),
+    "ended for a number": body({"state": "ended", "reason": 7}),
+    "somebody else's": body({**MODEL, "user": "bob"}),
     "no messages": body(MODEL, messages=None),
     "messages a number": body(MODEL, messages=3),
     "no paths": body(MODEL, activity_paths=None),
@@ -718,6 +720,16 @@ async def test_another_status_is_no_answer(garbage, clock, status):
     assert not garbage.dormant
     assert session.lapsed
     assert (4401, "idle") == socket.closed
+
+
+async def test_one_senseless_word_does_not_save_another_session(garbage, clock):
+    """What can be told of the others is, and the answer counts as none."""
+    (_, mine), (_, others) = await known(garbage), await known(garbage, OTHER)
+    senseless = {**MODEL, "idle_remaining": float("nan")}
+    garbage.answer["body"] = body(senseless, ended("logout"))
+    await garbage._look()
+    assert (None, (4401, "logout")) == (mine.closed, others.closed)
+    assert 1 == garbage._failures
 
 
 async def test_an_answer_that_fits_is_taken(garbage, clock):

@@ -110,6 +110,24 @@ def test_an_agents_lines_stay_lines(caplog):
     assert_harmless(caplog.messages)
 
 
+def test_a_wrapped_class_has_a_whole_logger(caplog):
+    """Its own fields arrive, the logger's other methods are there, and none raises."""
+
+    class OddError(Exception):
+        def __str__(self):
+            raise TypeError
+
+    caplog.set_level(logging.INFO)
+    log = OneLine(logging.getLogger("ttl-test"))
+    log.info("told: %s", "a\nb", extra={"event": "login"})
+    log.warning("failed: %s", OddError())
+    assert ["told: a\\nb", "failed: OddError"] == caplog.messages
+    assert "login" == caplog.records[0].event
+    assert __file__ == caplog.records[0].pathname
+    assert log.getChild("inner").name == "ttl-test.inner"
+    assert log.handlers == log.logger.handlers
+
+
 def test_a_servers_name_begins_no_line(caplog):
     """People name their servers themselves."""
     caplog.set_level(logging.INFO)

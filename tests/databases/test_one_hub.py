@@ -4,8 +4,10 @@ On an SQLite file and on PostgreSQL; the hubs are real processes where one is ki
 """
 
 import contextlib
+import errno
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -46,6 +48,19 @@ def test_a_second_hub_is_refused(database):
     assert 1 == len(str(caught.value).splitlines())
     first.save([session()])
     assert {"a"} == set(facts(first.load()))
+
+
+def test_a_file_system_without_locks_is_told(tmp_path, monkeypatch):
+    """With what it says, at once, and nothing stays open."""
+
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(database_module.fcntl, "flock", refuse)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with pytest.raises(StoreError, match="No locks available"):
+        SessionStore(f"sqlite:///{tmp_path}/a.sqlite", exclusive=True)
+    assert before == len(list(Path("/proc/self/fd").iterdir()))
 
 
 @pytest.mark.usefixtures("at_once")

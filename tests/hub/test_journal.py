@@ -287,6 +287,42 @@ async def test_a_failing_store_is_no_reason_to_stop(world):
     world.mend_store()
 
 
+@pytest.mark.parametrize("way", ["login", "end", "batch"])
+async def test_a_failure_that_nobody_foresaw_loses_nothing(world, monkeypatch, way):
+    """Drivers raise what they like: what wasn't written is written later."""
+    one, save = world.open("one"), world.store.save
+
+    def fail(_):
+        monkeypatch.setattr(world.store, "save", save)
+        raise AttributeError("a driver's own fault")
+
+    monkeypatch.setattr(world.store, "save", fail)
+    if way == "login":
+        world.journal.write_now([one])
+    elif way == "end":
+        await world.journal.write([one])
+    else:
+        await world.journal.flush()
+    assert {} == world.on_disk()
+    assert {"one": one} == world.registry.changed
+    await world.journal.flush()
+    assert {"one"} == set(world.on_disk())
+
+
+async def test_a_failed_purge_delays_no_later_end(world):
+    """The next batch finds out that the store works, though nothing has changed."""
+    finished(world, "old", 1)
+    live = world.open("live", int(world.now))
+    await world.journal.flush()
+    world.break_store()
+    await world.journal.purge()
+    world.mend_store()
+    await world.journal.flush()
+    world.registry.end(live, Reason.LOGOUT)
+    await world.journal.write([live])
+    assert Reason.LOGOUT is world.on_disk()["live"].ended.reason
+
+
 async def test_each_failure_counts_and_the_first_is_logged(world, caplog):
     """A metric for the alarm, one line with a traceback for the log."""
     before = failures()

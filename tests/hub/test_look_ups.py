@@ -74,17 +74,25 @@ async def with_token(hub, name, **columns):
     return client, ServerToken(hub, client, name, **columns)
 
 
-async def test_a_heartbeat_of_a_server_costs_one_query(hub, queries):
-    """The first one as well as the hundredth: the table is asked at each use."""
-    client, token = await with_token(hub, "one-query")
+async def test_a_heartbeat_of_a_server_costs_two_plain_queries(hub, queries):
+    """The second as well as the hundredth: both tables are asked by their indices."""
+    client, token = await with_token(hub, "two-queries")
     await hub.advance(10)
+    await token.beat()
     for _ in range(3):
         with queries() as seen:
             answer = await token.beat()
-        assert (200, 1) == (answer.status_code, len(seen)), seen
+        assert (200, 2) == (answer.status_code, len(seen)), seen
+        plans = [
+            hub.app.db.connection()
+            .exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", ("x",) * text.count("?"))
+            .all()
+            for text in seen
+        ]
+        assert all(row.detail.startswith("SEARCH") for plan in plans for row in plan)
     assert hub.session_of(client).active_at == pytest.approx(hub.clock(), abs=2)
     assert hub.session_of(client).reference == answer.json()["session"]
-    assert "one-query" == answer.json()["user"]
+    assert "two-queries" == answer.json()["user"]
 
 
 async def test_a_deleted_token_is_refused_at_its_next_use(hub):

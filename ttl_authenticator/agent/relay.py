@@ -18,6 +18,9 @@ from ..core import heartbeat
 if TYPE_CHECKING:
     from .sessions import AgentSession
 
+CONNECT_TIMEOUT = 5.0
+"""Seconds for a connection: a hub that restarts has to be found again soon."""
+
 TIMEOUT = 20.0
 """Seconds for an answer of the hub; a late one is better than none."""
 
@@ -106,7 +109,7 @@ class Relay:
                 "Content-Type": "application/json",
             },
             follow_redirects=False,
-            connect_timeout=TIMEOUT,
+            connect_timeout=CONNECT_TIMEOUT,
             request_timeout=TIMEOUT,
             # little that is compressed can be much
             decompress_response=False,
@@ -116,6 +119,8 @@ class Relay:
             # of our own: an extension may have limited the shared one
             self._client = SimpleAsyncHTTPClient(
                 force_instance=True,
+                # else one that waits for others would count as not connected
+                max_clients=MOST_SESSIONS,
                 max_body_size=LARGEST_ANSWER,
                 # before tornado 6.6 the only limit of what has no length
                 max_buffer_size=LARGEST_ANSWER,

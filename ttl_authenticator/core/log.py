@@ -26,6 +26,16 @@ class OneLine(_Adapter):
     def __init__(self, logger: Any) -> None:
         super().__init__(logger, {})
 
+    def __getattr__(self, name: str) -> Any:
+        # wrapped classes take us for a Logger
+        if name == "logger":
+            raise AttributeError(name)
+        return getattr(self.logger, name)
+
+    def process(self, msg: Any, kwargs: Any) -> tuple[Any, Any]:
+        """Leave a line as it is: the inherited one drops the caller's ``extra``."""
+        return msg, kwargs
+
     def log(self, level: int, msg: object, *args: Any, **kwargs: Any) -> None:
         """Write a line; all other methods end here."""
         if self.isEnabledFor(level):
@@ -36,8 +46,12 @@ class OneLine(_Adapter):
 
 
 def _safe(value: Any) -> Any:
-    is_text = isinstance(value, (str, BaseException))
-    return printable(str(value)) if is_text else value
+    if not isinstance(value, (str, BaseException)):
+        return value
+    try:
+        return printable(str(value))
+    except Exception:  # noqa: BLE001 - its own fault is no failure of the caller
+        return type(value).__name__
 
 
 def printable(text: str) -> str:

@@ -152,8 +152,10 @@ class Database:
             lock_file = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
             try:
                 fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            except OSError as error:
                 os.close(lock_file)
+                if not isinstance(error, BlockingIOError):
+                    raise
                 return False
             self._lock_file = lock_file
         return True

@@ -8,8 +8,10 @@ again until it succeeds.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from ..core.batches import batches
 from ..core.session import Reason
 from .metrics import ENDED_SESSIONS, REPORTED_ENDS
 
@@ -33,6 +35,9 @@ LONGEST_WAIT = 1.0
 
 CROWD = 50
 """Sessions marked as ended between two turns of the hub's loop, at most."""
+
+TOGETHER = 25
+"""Sessions whose tokens are taken away between two turns, in one transaction."""
 
 
 class Enforcement:
@@ -65,6 +70,7 @@ class Enforcement:
         self._tasks: set[asyncio.Task[None]] = set()
         self._recording: dict[str, asyncio.Task[None]] = {}
         self._turn = asyncio.Lock()
+        self._attempts: deque[tuple[Session, Future[bool]]] = deque()
         self._wake = asyncio.Event()
 
     # -- ending ---------------------------------------------------------------
@@ -122,12 +128,15 @@ class Enforcement:
         Tokens and ``auth_state`` go at once; what fails is tried again later. All
         running servers are told to look again once the hub serves.
         """
-        for session in self.registry:
-            if session.ended is not None and not session.finished:
+        unfinished = [s for s in self.registry if s.ended and not s.finished]
+        foreseen = [s for s in unfinished if self.revocation.foresee(s)]
+        if foreseen:
+            self.journal.write_now(foreseen)
+        for some in batches(unfinished, TOGETHER):
+            attempts = self.revocation.attempt_all(some)
+            for session, is_done in zip(some, attempts, strict=True):
                 self.log.info("Resuming the end of a session of %s", session.user)
-                if self.revocation.foresee(session):
-                    self.journal.write_now([session])
-                if self.revocation.attempt(session) and self.end_hook is None:
+                if is_done and self.end_hook is None:
                     self.registry.finish(session)
                 else:
                     self.carry_out(session)
@@ -212,13 +221,29 @@ class Enforcement:
         self.registry.finish(session)
 
     async def _attempt_in_turn(self, session: Session) -> bool:
+        done: Future[bool] = asyncio.get_running_loop().create_future()
+        self._attempts.append((session, done))
         async with self._turn:
-            if self.revocation.foresee(session):
-                await self.journal.write([session])
-            done = self.revocation.attempt(session)
-            # the steps use the hub's database on its loop: let requests in between
-            await asyncio.sleep(0)
-        return done
+            # a crowd goes together: each commit waits for the disk, on the hub's loop
+            if not done.done():
+                await self._attempt_some()
+        return done.result()
+
+    async def _attempt_some(self) -> None:
+        count = min(len(self._attempts), TOGETHER)
+        some = [self._attempts.popleft() for _ in range(count)]
+        sessions = [session for session, _ in some]
+        results = [False] * len(sessions)
+        try:
+            foreseen = [s for s in sessions if self.revocation.foresee(s)]
+            if foreseen:
+                await self.journal.write(foreseen)
+            results = self.revocation.attempt_all(sessions)
+        finally:
+            for (_, done), result in zip(some, results, strict=True):
+                done.set_result(result)
+        # the steps use the hub's database on its loop: let requests in between
+        await asyncio.sleep(0)
 
     def _serving(self, session: Session) -> set[Server]:
         return self.notices.agents.take_serving(session) if self.notices else set()

@@ -52,7 +52,8 @@ class LogoutGuard(Guard):
         await self._ttl_sign_out()
 
     async def _ttl_sign_out(self) -> None:
-        session = self.ttl_session
+        # the second where the hub's database is away, which knows whose cookie it is
+        session = self.ttl_session or self._ttl_previous
         if session is None:
             await super().get()
             return

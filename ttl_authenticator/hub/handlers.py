@@ -18,7 +18,6 @@ from ..core import heartbeat
 from ..core.navigation import from_elsewhere, is_navigation
 from ..core.session import Reason, State
 from ..page import files
-from . import server_tokens
 from .guard import Guard
 from .guarded import guarded, is_no_click, send_to_signed_out
 from .messages import REAUTHENTICATE
@@ -71,7 +70,7 @@ class SessionHandler(AskingHandler):
 
     def _user_of_server(self) -> Any:
         value = self.get_auth_token()
-        token = server_tokens.find(self.db, value) if value else None
+        token = self.ttl.server_tokens.find(value) if value else None
         session = self.ttl.registry.owner(*token) if token is not None else None
         if session is None or not self._ttl_admitted(session, self.ttl.judge(session)):
             return None

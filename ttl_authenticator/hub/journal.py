@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import time
 from concurrent import futures
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from ..core.batches import batches
 from .metrics import STORE_FAILURES
-from .store import CHUNK, SessionStore, StoreError
+from .store import CHUNK, SessionStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -94,8 +95,8 @@ class Journal:
 
     async def flush(self) -> None:
         """Write all that changed since the last time."""
-        changed = self._take(self.registry.changed.values())
-        await self._to_the_end(self._submit(self._writer, changed, self.store.save))
+        rest = self._take_rest()
+        await self._to_the_end(self._submit(self._writer, rest, self.store.save))
 
     async def purge(self) -> None:
         """Drop sessions whose cookies are too old to be accepted by anybody."""
@@ -133,7 +134,14 @@ class Journal:
         self.store.close()
 
     def _write_rest(self) -> None:
-        self._write(self._take(self.registry.changed.values()), self.store.save)
+        self._write(self._take_rest(), self.store.save)
+
+    def _take_rest(self) -> list[Session]:
+        rest = self._take(self.registry.changed.values())
+        if self._failing and not rest:
+            # only a write tells that the store is back: any session will do
+            rest = list(islice(self.registry, 1))
+        return rest
 
     def _take(self, sessions: Iterable[Session]) -> list[Session]:
         taken = list(sessions)
@@ -208,7 +216,8 @@ class Journal:
             for chunk in batches(sessions, CHUNK):
                 call(chunk)
                 self._answered_at = time.monotonic()
-        except StoreError:
+        except Exception:
+            # of whatever kind: sessions that were dropped here would be lost
             STORE_FAILURES.inc()
             if not self._failing:
                 self.log.exception(

@@ -9,13 +9,14 @@ from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import sqlalchemy as sa
 from jupyterhub import orm
 from sqlalchemy.exc import SQLAlchemyError, StatementError
 
 from .agents import Server
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from ..core.registry import SessionRegistry
     from ..core.session import Session
@@ -48,14 +49,37 @@ class Revocation:
         self.log = log
         self._arriving: Counter[int] = Counter()
 
-    def attempt(self, session: Session) -> bool:
+    def attempt_all(self, sessions: list[Session]) -> list[bool]:
+        """Do :meth:`attempt` for some sessions, their tokens in one transaction.
+
+        Returns:
+            For each whether it is done. What one of them makes fail is tried for each
+            by itself.
+        """
+        deleted = len(sessions) > 1 and self._delete_together(sessions)
+        return [self.attempt(session, deleted=deleted) for session in sessions]
+
+    def _delete_together(self, sessions: list[Session]) -> bool:
+        try:
+            self._delete_tokens(sessions)
+        except Exception as error:  # noqa: BLE001 - each tells by itself what it was
+            self.log.debug("Tokens can't be deleted together: %s", type(error).__name__)
+            return False
+        return True
+
+    def attempt(self, session: Session, *, deleted: bool = False) -> bool:
         """Take away what a session's tokens and ``auth_state`` give.
+
+        Args:
+            session: one that has ended.
+            deleted: its tokens and codes are gone already.
 
         Returns:
             Whether it is done; what fails is logged and may be tried again.
         """
         try:
-            self._delete_tokens(session)
+            if not deleted:
+                self._delete_tokens([session])
             if self._arriving[session.user_id]:
                 return False
             self._clear_auth_state(session)
@@ -81,6 +105,7 @@ class Revocation:
             self.log.exception("auth_state of %s can't be looked up", session.user)
             return False
         session.cleared = True
+        self.registry.changed[session.id] = session
         return True
 
     @contextmanager
@@ -102,36 +127,39 @@ class Revocation:
             self._arriving[user_id] -= 1
             self._arriving += Counter()  # without zeros
 
-    def _delete_tokens(self, session: Session) -> None:
+    def _delete_tokens(self, sessions: list[Session]) -> None:
         # an empty list or id would match tokens that belong to no session
-        session_ids = [i for i in session.session_ids if i]
-        if not session_ids:
+        held = {(s.user_id, i): s for s in sessions for i in s.session_ids if i}
+        if not held:
             return
-        rows = [
-            row
-            for model in (orm.APIToken, orm.OAuthCode)
-            for row in self.db.query(model).filter(
-                model.user_id == session.user_id, model.session_id.in_(session_ids)
-            )
-        ]
-        self._note_servers(session, rows)
-        self._delete_and_commit(rows)
-
-    def _note_servers(self, session: Session, rows: list[Any]) -> None:
-        # a server that got a token may not have asked about its session yet
-        if self.agents is None:
-            return
-        clients = {row.client_id for row in rows}
-        spawners = self.db.query(orm.Spawner.user_id, orm.Spawner.name).filter(
-            orm.Spawner.oauth_client_id.in_(clients)
-        )
-        for user_id, name in spawners if clients else ():
-            self.agents.serves(Server(user_id, name), [session])
-
-    def _delete_and_commit(self, rows: Iterable[Any]) -> None:
+        session_ids = {session_id for _, session_id in held}
         with self._committed():
-            for row in list(rows):
-                self.db.delete(row)
+            for model in (orm.APIToken, orm.OAuthCode):
+                columns = model.id, model.user_id, model.session_id, model.client_id
+                found = self.db.query(*columns).filter(columns[2].in_(session_ids))
+                # a browser chooses its session id: two people's may be the same
+                rows = [row for row in found if (row.user_id, row.session_id) in held]
+                self._note_servers(held, rows)
+                # at once: row by row JupyterHub's objects ask for what hangs on them
+                ids = [row.id for row in rows]
+                self.db.execute(sa.delete(model).where(model.id.in_(ids)))
+
+    def _note_servers(
+        self, held: dict[tuple[int, str], Session], rows: list[Any]
+    ) -> None:
+        # a server that got a token may not have asked about its session yet
+        if self.agents is None or not rows:
+            return
+        servers = self._servers({row.client_id for row in rows})
+        for row in rows:
+            if row.client_id in servers:
+                session = held[row.user_id, row.session_id]
+                self.agents.serves(servers[row.client_id], [session])
+
+    def _servers(self, clients: set[str]) -> dict[str, Server]:
+        columns = orm.Spawner.oauth_client_id, orm.Spawner.user_id, orm.Spawner.name
+        found = self.db.query(*columns).filter(columns[0].in_(clients))
+        return {client: Server(user_id, name) for client, user_id, name in found}
 
     @contextmanager
     def _committed(self) -> Iterator[None]:
@@ -164,7 +192,8 @@ class Revocation:
         It is refused in any case: a failure is no failure of the request.
         """
         try:
-            self._delete_and_commit([token])
+            with self._committed():
+                self.db.delete(token)
         except SQLAlchemyError as error:
             _hide_parameters(error)
             self.log.exception("A refused token can't be deleted")

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .journal import Journal
     from .lean_users import LeanUsers
     from .reauthentication import Reauthentication
+    from .server_tokens import ServerTokens
     from .upstream import Upstream
 
 SETTING = "ttl_sessions"
@@ -49,6 +50,7 @@ class HubSessions:
         limits_in_force: the limits of everybody.
         reauthentication: what a login after an end has to show.
         lean_users: spares the look-ups of cookies' users.
+        server_tokens: finds the tokens of users' servers.
         log: a logger.
     """
 
@@ -63,6 +65,7 @@ class HubSessions:
         limits_in_force: LimitsInForce,
         reauthentication: Reauthentication,
         lean_users: LeanUsers,
+        server_tokens: ServerTokens,
         log: Any,
     ) -> None:
         self.registry = registry
@@ -74,6 +77,7 @@ class HubSessions:
         self.limits_in_force = limits_in_force
         self.reauthentication = reauthentication
         self.lean_users = lean_users
+        self.server_tokens = server_tokens
         self.log = log
         self.upstream: Upstream | None = None
         """What asks the wrapped class again, if that ever has anything new to say."""

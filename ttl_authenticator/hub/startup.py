@@ -32,6 +32,7 @@ from .notices import Notices
 from .people import People
 from .reauthentication import Reauthentication
 from .revocation import Revocation
+from .server_tokens import ServerTokens
 from .servers import Servers
 from .sessions import SETTING, HubSessions
 from .store import SessionStore, StoreError, derive_url, is_same_file
@@ -124,6 +125,7 @@ def start(authenticator: TTLAuthenticator, app: Any) -> HubSessions:
         limits,
         Reauthentication(authenticator, journal.registry),
         LeanUsers(app.db),
+        ServerTokens(app.db),
         log,
     )
     app.tornado_settings[SETTING] = sessions

@@ -18,7 +18,7 @@ from sqlalchemy.schema import CreateColumn
 
 from ..core.batches import batches
 from ..core.session import End, Reason, Session
-from .database import Database, InUseError, is_in_memory, reason, sqlite_file
+from .database import Database, is_in_memory, reason, sqlite_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -171,14 +171,9 @@ def _errors() -> Iterator[None]:
     """Make all that can go wrong one kind of error, with a message for the log."""
     try:
         yield
-    except (
-        SQLAlchemyError,
-        InUseError,
-        OSError,
-        ImportError,
-        ValueError,
-        TypeError,
-    ) as error:
+    except StoreError:
+        raise
+    except Exception as error:  # noqa: BLE001 - drivers raise what they like
         # without its cause: a traceback would show a row that was refused
         raise StoreError(reason(error)) from None
 

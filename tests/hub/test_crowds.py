@@ -1,0 +1,94 @@
+"""Sessions that end together: what follows is done for many at once, and for each."""
+
+import pytest
+import sqlalchemy as sa
+from jupyterhub import orm
+from support.server import until
+
+from ttl_authenticator.core.session import Reason
+from ttl_authenticator.hub.enforcement import TOGETHER
+
+CROWD = TOGETHER + 5
+
+
+async def browsers(hub, kind, count=CROWD):
+    """Sign people in; each has a token for the service."""
+    clients = [await hub.signed_in(f"{kind}-{n}") for n in range(count)]
+    for client in clients:
+        answer = await hub.authorize(client)
+        code = answer.headers["Location"].partition("code=")[2].partition("&")[0]
+        assert 200 == (await hub.exchange(code)).status_code
+    return clients
+
+
+def tokens(hub, clients):
+    """Return how many OAuth tokens and codes there are for browsers."""
+    held = [client.session_id for client in clients]
+    kinds = orm.APIToken, orm.OAuthCode
+    query = hub.app.db.query
+    return sum(query(k).filter(k.session_id.in_(held)).count() for k in kinds)
+
+
+async def test_a_crowds_tokens_are_deleted_in_few_transactions(hub):
+    """Each of them would keep the hub's loop waiting for the disk."""
+    clients = await browsers(hub, "crowded")
+    assert CROWD <= tokens(hub, clients)
+    sessions = [hub.session_of(client) for client in clients]
+    engine, deleting = hub.app.db.get_bind(), []
+
+    def note(_connection, _cursor, statement, *_):
+        if statement.startswith("DELETE FROM api_tokens"):
+            deleting.append(statement)
+
+    sa.event.listen(engine, "before_cursor_execute", note)
+    await hub.advance(61)
+    sa.event.remove(engine, "before_cursor_execute", note)
+    assert 0 == tokens(hub, clients)
+    assert {(Reason.IDLE, True)} == {(s.ended.reason, s.finished) for s in sessions}
+    # the first may be on its way before the others have come
+    assert len(deleting) <= 3
+
+
+async def test_what_fails_together_is_done_for_each(hub, monkeypatch):
+    """One session that can't be dealt with delays only itself."""
+    clients = await browsers(hub, "unlucky", 4)
+    sessions = [hub.session_of(client) for client in clients]
+    revocation = hub.sessions.enforcement.revocation
+    delete, refused = revocation._delete_tokens, [True]
+    unlucky, sizes = sessions[-1], set()
+
+    def fail(together):
+        sizes.add(len(together))
+        if refused[0] and unlucky in together:
+            raise sa.exc.OperationalError("DELETE", {}, Exception("locked"))
+        delete(together)
+
+    monkeypatch.setattr(revocation, "_delete_tokens", fail)
+    hub.clock.offset += 61
+    hub.sessions.enforcement.wake()
+    await until(lambda: all(s.finished for s in sessions[:-1]))
+    assert not unlucky.finished
+    # they were together at first
+    assert max(sizes) > 1
+    assert 0 == tokens(hub, clients[:-1]) < tokens(hub, clients[-1:])
+    refused[0] = False
+    await hub.settle()
+    assert unlucky.finished
+    assert 0 == tokens(hub, clients)
+    hub.log.records.clear()
+
+
+@pytest.mark.parametrize("count", [1, 2])
+async def test_other_peoples_tokens_with_the_same_session_id_stay(hub, count):
+    """A browser chooses its session id: it may have seen somebody else's."""
+    clients = await browsers(hub, f"copied-{count}", count)
+    await hub.signed_in("bystander")
+    bystander = hub.user("bystander").orm_user
+    held = clients[0].session_id
+    value = orm.APIToken.new(user=bystander, session_id=held, scopes=[])
+    for client in clients:
+        hub.sessions.enforcement.end(hub.session_of(client), Reason.REVOKED)
+    await hub.settle()
+    left = hub.app.db.query(orm.APIToken).filter_by(session_id=held).all()
+    assert [bystander.id] == [row.user_id for row in left]
+    assert orm.APIToken.find(hub.app.db, value) is not None
