@@ -20,10 +20,19 @@ MODULES = [*modules_of("core"), *modules_of("hub"), *WITH_SERVERS]
 
 IN_FULL = {
     **dict.fromkeys(modules_of("core"), "imports nothing that has other versions"),
-    "hub/test_jupyterhub_suite.py": "takes more than a minute",
+    "agent/test_ends.py": "test_look_again has an end as well",
+    "hub/test_bootstrap.py": "is about the Python of an image",
+    "hub/test_fuzzing.py": "varies what is sent",
+    "hub/test_jupyterhub_suite.py": "takes a minute",
     "hub/test_oauthenticator_suite.py": "is about versions of oauthenticator",
+    "hub/test_openid_provider.py": "is mostly about these tests' own provider",
+    "hub/test_personal_limits.py": "needs no more of JupyterHub than test_in_force",
+    "hub/test_provider_outage.py": "needs no more of JupyterHub than test_upstream",
+    "hub/test_reauthentication.py": "uses the same hooks as test_automatic_login",
+    "hub/test_report_only.py": "needs no more of JupyterHub than test_lifetimes",
     "hub/test_restart.py": "takes minutes",
-    "hub/test_sessions_model.py": "takes half a minute",
+    "hub/test_sessions_model.py": "varies what happens",
+    "hub/test_wrapped_logins.py": "takes a minute",
 }
 """What runs with the oldest versions only with ``--matrix``, and why."""
 
