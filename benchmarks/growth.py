@@ -25,6 +25,7 @@ from ttl_authenticator.core.registry import SessionRegistry
 from ttl_authenticator.core.session import Session, session_id
 from ttl_authenticator.hub.cookies import identify
 from ttl_authenticator.hub.journal import Journal
+from ttl_authenticator.hub.startup import no_collection
 from ttl_authenticator.hub.store import SessionStore
 
 if TYPE_CHECKING:
@@ -202,7 +203,8 @@ def starts(count: int, folder: Path) -> list[Figure]:
         plain.append(restored(file, lambda _: LIMITS)[1])
         limits = known(db)
         began = time.perf_counter()
-        limits.read(range(1, people + 1))
+        with no_collection():
+            limits.read(range(1, people + 1))
         read = time.perf_counter() - began
         personal.append(read + restored(file, limits)[1])
     tracemalloc.start()
@@ -239,9 +241,10 @@ def restored(
 ) -> tuple[SessionRegistry, float]:
     """Read a store as the hub does at its start; return how long it takes."""
     began = time.perf_counter()
-    store = SessionStore(f"sqlite:///{file}")
-    registry = SessionRegistry(time.time, limits)
-    registry.restore(store.load())
+    with no_collection():
+        store = SessionStore(f"sqlite:///{file}", exclusive=True)
+        registry = SessionRegistry(time.time, limits)
+        registry.restore(store.load())
     seconds = time.perf_counter() - began
     store.close()
     return registry, seconds

@@ -1,5 +1,6 @@
 """The agent in servers of every kind that a hub starts."""
 
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -124,14 +125,18 @@ async def test_agents_that_are_off_are_not_asked_for(hubs):
     await hub.user("alice").stop("")
 
 
+def switch_on(folder, extension):
+    """Switch an extension on for servers that have a folder in their config path."""
+    place = folder / "jupyter_server_config.d"
+    place.mkdir()
+    settings = {"ServerApp": {"jpserver_extensions": {extension: True}}}
+    (place / f"{extension}.json").write_text(json.dumps(settings))
+
+
 @pytest.mark.parametrize("mode", ["inject", "installed"])
 def test_a_server_that_cannot_be_watched_does_not_start(image, mode, tmp_path):
     """The hub demands an agent; there is no identity provider to put it around."""
-    switch = tmp_path / "jupyter_server_config.d"
-    switch.mkdir()
-    (switch / "ttl_authenticator.json").write_text(
-        '{"ServerApp": {"jpserver_extensions": {"ttl_authenticator.agent": true}}}'
-    )
+    switch_on(tmp_path, "ttl_authenticator.agent")
     environment = os.environ | {
         "HOME": str(tmp_path),
         "JUPYTER_CONFIG_PATH": str(tmp_path),
@@ -191,9 +196,15 @@ def _load_jupyter_server_extension(app):
 async def test_an_extension_with_an_authentication_of_its_own(hubs, image, tmp_path):
     """By JupyterHub's mixin, past the identity provider; switched on by the admin."""
     (tmp_path / "own_way.py").write_text(EXTENSION)
-    switch = "--ServerApp.jpserver_extensions={'own_way': True}"
-    spawner = image.spawner(PYTHONPATH=str(tmp_path))
-    hub = await hubs(Spawner=spawner | {"args": ["--allow-root", switch]})
+    spawner = image.spawner(PYTHONPATH=str(tmp_path), JUPYTER_CONFIG_PATH=str(tmp_path))
+    spawner["args"] = ["--allow-root"]
+    if image is images.OLDEST:
+        # as an argument it stops a Jupyter Server before 2.15, with or without us
+        switch_on(tmp_path, "own_way")
+    else:
+        argument = "--ServerApp.jpserver_extensions={'own_way': True}"
+        spawner["args"].append(argument)
+    hub = await hubs(Spawner=spawner)
     await server.start(hub, "alice")
     page = await Page.open(await hub.signed_in("alice"))
     assert "ttl/timer.js" in page.html

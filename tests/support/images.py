@@ -3,6 +3,7 @@
 They are kept in the user's cache, so that only a first run pays for them.
 """
 
+import fcntl
 import hashlib
 import os
 import platform
@@ -10,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -150,11 +151,22 @@ def ensure(environment):
     if environment is OWN:
         return environment
     try:
-        if not _is_fresh(environment.folder):
-            _make(environment)
+        with _turn(environment.folder):
+            if not _is_fresh(environment.folder):
+                _make(environment)
     except (OSError, subprocess.SubprocessError) as error:
         missing(f"{environment} can't be made: {_last_words(error)}")
     return environment
+
+
+@contextmanager
+def _turn(folder):
+    """Wait for other processes that make the same; it is there then."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_name(f".{folder.name}.lock").open("w") as file:
+        # given back when the file is closed, by a crash as well
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _is_fresh(folder):
@@ -165,7 +177,6 @@ def _is_fresh(folder):
 
 def _make(environment):
     folder = environment.folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
     # made aside and renamed at last: what has its name is complete
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".new-") as aside:
         made, old = Path(aside) / "made", Path(aside) / "old"
@@ -177,12 +188,7 @@ def _make(environment):
         made.touch()
         with suppress(FileNotFoundError):
             folder.rename(old)
-        try:
-            made.rename(folder)
-        except OSError:
-            # somebody else was quicker
-            if not _is_fresh(folder):
-                raise
+        made.rename(folder)
 
 
 def _run(*command):

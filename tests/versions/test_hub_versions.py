@@ -31,6 +31,9 @@ IN_FULL = {
     "hub/test_reauthentication.py": "uses the same hooks as test_automatic_login",
     "hub/test_report_only.py": "needs no more of JupyterHub than test_lifetimes",
     "hub/test_restart.py": "takes minutes",
+    "hub/test_bad_settings.py": "is about our own settings",
+    "hub/test_messages.py": "is about our own texts",
+    "hub/test_spawner_forms.py": "is about spawners",
     "hub/test_sessions_model.py": "varies what happens",
     "hub/test_wrapped_logins.py": "takes a minute",
 }

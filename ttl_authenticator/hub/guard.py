@@ -76,10 +76,13 @@ class Guard(SigningIn):
         return await super().spawn_single_user(user, *args, **kwargs)
 
     def _validate_next_url(self, next_url: str) -> str:
-        # no header can hold it: JupyterHub would answer 500
+        # no header can hold the one, nothing read the other: JupyterHub answers 500
         if _CONTROLS.search(next_url):
             return ""
-        valid: str = super()._validate_next_url(next_url)
+        try:
+            valid: str = super()._validate_next_url(next_url)
+        except ValueError:
+            return ""
         return valid
 
     # -- cookies and tokens that come in ----------------------------------------

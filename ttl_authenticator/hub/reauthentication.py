@@ -181,6 +181,10 @@ def _refused_at(handler: Guard, value: str) -> float | None:
     refused = handler.ttl_refused
     if refused is None or refused[1].state is not State.ENDED:
         return None
+    # what was refused may have been a token: nobody has looked at the cookie then
+    name, days = handler.hub.cookie_name, handler.cookie_max_age_days
+    if handler.get_secure_cookie(name, value, max_age_days=days, min_version=2) is None:
+        return None
     cookie = cookies.read(value)
     return None if cookie is None else float(cookie.issued_at)
 
