@@ -544,7 +544,7 @@ class SessionsMachine(RuleBasedStateMachine):
         """Write what has changed, as the hub does every few seconds."""
         self.model.flush()
         self.run(self.hub.journal.flush)
-        if not self.model.failing:
+        if not self.model.broken:
             assert not self.hub.registry.changed
 
     @rule(days=st.integers(0, 3))
@@ -560,7 +560,7 @@ class SessionsMachine(RuleBasedStateMachine):
         """Let the database refuse to write."""
         for kind in kinds:
             self.execute(TRIGGERS[kind])
-        self.model.broken = kinds
+        self.model.refuse(kinds)
 
     @precondition(lambda self: self.model.broken)
     @rule()
@@ -568,7 +568,7 @@ class SessionsMachine(RuleBasedStateMachine):
         """Let the database write again."""
         for kind in self.model.broken:
             self.execute(f"DROP TRIGGER refuse_{kind}")
-        self.model.broken = frozenset()
+        self.model.refuse(frozenset())
 
     # -- restarts -----------------------------------------------------------------
 

@@ -53,9 +53,9 @@ class Model:
             after a failure of the store may leave them.
         dead: what may never be accepted again: names whose end is on disk.
         broken: which statements the database refuses.
-        failing: the last attempt to write has failed. Until a batch succeeds it is
-            the hub's to choose what it tries.
-        offered: rows that it may have written meanwhile.
+        hesitant: since the database refused something, no batch has succeeded for
+            sure: it is the hub's to choose what it tries.
+        offered: by name the rows that it may have written meanwhile.
     """
 
     def __init__(self, limits, max_age, now):
@@ -68,7 +68,7 @@ class Model:
         self.last = {}
         self.tokens, self.auth, self.doubtful = set(), set(), set()
         self.broken = frozenset()
-        self.failing, self.offered = False, {}
+        self.hesitant, self.offered = False, {}
 
     # -- looking --------------------------------------------------------------
 
@@ -203,34 +203,34 @@ class Model:
         self.restored -= old
         for user in self.last.keys() - {user for user, _ in self.memory}:
             del self.last[user]
-        if old:
-            self.failing = "delete" in self.broken and bool(old & self.disk.keys())
-            if not self.failing:
-                self.disk = {n: row for n, row in self.disk.items() if n not in old}
+        if not ("delete" in self.broken and old & self.disk.keys()):
+            self.disk = {n: row for n, row in self.disk.items() if n not in old}
+
+    def refuse(self, kinds):
+        """Let the database refuse some statements, or none again."""
+        self.broken = kinds
+        self.hesitant = self.hesitant or bool(kinds)
 
     def flush(self):
         """Write all that isn't on disk."""
-        if self.unwritten:
-            self.failing = False
-            self.write(sorted(self.unwritten))
+        self.hesitant = bool(self.broken)
+        self.write(sorted(self.unwritten))
 
     def write(self, names):
         """Write rows in one transaction, if the database lets us."""
-        if not names:
-            return
-        if self.failing:
-            self.offered |= {name: replace(self.memory[name]) for name in names}
-            return
         replaces = not self.disk.keys().isdisjoint(names)
-        self.failing = "insert" in self.broken or ("delete" in self.broken and replaces)
-        if not self.failing:
-            for name in names:
-                self._written(name, replace(self.memory[name]))
+        if "insert" in self.broken or ("delete" in self.broken and replaces):
+            return
+        for name in names:
+            row = replace(self.memory[name])
+            if self.hesitant:
+                self.offered.setdefault(name, []).append(row)
+            else:
+                self._written(name, row)
 
     def settle(self, name, row):
         """Learn whether a row was written that may have been."""
-        offered = self.offered.pop(name)
-        if row == offered:
+        if row in self.offered.pop(name):
             self._written(name, row)
 
     def _written(self, name, row):
@@ -242,7 +242,7 @@ class Model:
 
     def start(self):
         """Begin anew from the disk, and finish what was interrupted."""
-        self.started, self.failing = self.now, False
+        self.started, self.hesitant = self.now, bool(self.broken)
         self.memory = {name: replace(row) for name, row in self.disk.items()}
         self.unwritten, self.restored = set(), set(self.memory)
         self.last = {}

@@ -18,26 +18,24 @@ WITH_SERVERS = ["agent/test_ends.py", "agent/test_look_again.py"]
 
 MODULES = [*modules_of("core"), *modules_of("hub"), *WITH_SERVERS]
 
-IN_FULL = {
-    **dict.fromkeys(modules_of("core"), "imports nothing that has other versions"),
-    "agent/test_ends.py": "test_look_again has an end as well",
-    "hub/test_bootstrap.py": "is about the Python of an image",
-    "hub/test_fuzzing.py": "varies what is sent",
-    "hub/test_jupyterhub_suite.py": "takes a minute",
-    "hub/test_oauthenticator_suite.py": "is about versions of oauthenticator",
-    "hub/test_openid_provider.py": "is mostly about these tests' own provider",
-    "hub/test_personal_limits.py": "needs no more of JupyterHub than test_in_force",
-    "hub/test_provider_outage.py": "needs no more of JupyterHub than test_upstream",
-    "hub/test_reauthentication.py": "uses the same hooks as test_automatic_login",
-    "hub/test_report_only.py": "needs no more of JupyterHub than test_lifetimes",
-    "hub/test_restart.py": "takes minutes",
-    "hub/test_bad_settings.py": "is about our own settings",
-    "hub/test_messages.py": "is about our own texts",
-    "hub/test_spawner_forms.py": "is about spawners",
-    "hub/test_sessions_model.py": "varies what happens",
-    "hub/test_wrapped_logins.py": "takes a minute",
+ALWAYS = {
+    "agent/test_look_again.py",
+    "hub/test_agent_endpoint.py",
+    "hub/test_journal.py",
+    "hub/test_logout.py",
+    "hub/test_look_ups.py",
+    "hub/test_renewal.py",
+    "hub/test_session_endpoint.py",
+    "hub/test_signing_in.py",
+    "hub/test_store.py",
+    "hub/test_tokens.py",
+    "hub/test_wrapped_handlers.py",
+    "hub/test_wrapping.py",
 }
-"""What runs with the oldest versions only with ``--matrix``, and why."""
+"""What runs with the oldest versions in each run: what touches JupyterHub most.
+
+The rest takes minutes, and runs with ``--matrix``.
+"""
 
 # JupyterHub 5 has schemas that a newer jupyter_events complains of
 OPTIONS = ["-W", "ignore:The `version` property of an event schema must be a string"]
@@ -45,7 +43,7 @@ OPTIONS = ["-W", "ignore:The `version` property of an event schema must be a str
 
 def case(environment, module):
     """Return the parameters of an item."""
-    is_always = environment is OLDEST_HUB and module not in IN_FULL
+    is_always = environment is OLDEST_HUB and module in ALWAYS
     marks = () if is_always else pytest.mark.matrix
     name = f"{environment}-{module.removesuffix('.py')}"
     return pytest.param(environment, module, marks=marks, id=name)
