@@ -217,9 +217,13 @@ class Model:
         self.write(sorted(self.unwritten))
 
     def write(self, names):
-        """Write rows in one transaction, if the database lets us."""
+        """Write rows in one transaction, if the database lets us.
+
+        Where only replacing is refused, a hesitant hub may write what is new alone.
+        """
         replaces = not self.disk.keys().isdisjoint(names)
-        if "insert" in self.broken or ("delete" in self.broken and replaces):
+        refused = "delete" in self.broken and replaces and not self.hesitant
+        if "insert" in self.broken or refused:
             return
         for name in names:
             row = replace(self.memory[name])
