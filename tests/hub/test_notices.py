@@ -444,12 +444,12 @@ async def test_only_so_many_at_a_time(servers, told):
     for server in many:
         servers.start(server, "many")
     telling = [told.tell(server) for server in many]
-    await until(lambda: servers.now >= 20)
+    await until(lambda: servers.now >= notices.PARALLEL)
     await asyncio.sleep(0.1)
-    assert 20 == notices.PARALLEL == servers.now
+    assert 12 == notices.PARALLEL == servers.now
     go.set()
     assert {Outcome.ACKNOWLEDGED} == set(await asyncio.gather(*telling))
-    assert 20 == servers.most
+    assert 12 == servers.most
     assert 60 == len(servers.requests)
 
 

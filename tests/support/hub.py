@@ -18,6 +18,14 @@ from support.clock import MovableClock
 from support.ports import free_port
 from ttl_authenticator import TTLAuthenticator
 from ttl_authenticator.cli.proxy import ensure_proxy
+from ttl_authenticator.hub import startup
+
+
+async def spare_nothing(_app):
+    """Leave Python's garbage as it is: this process outlives many hubs."""
+
+
+startup.spare_what_stays = spare_nothing
 
 SERVICE = "reports"
 SERVICE_TOKEN = "secret-of-the-service-reports"

@@ -36,7 +36,7 @@ LONGEST_WAIT = 1.0
 CROWD = 50
 """Sessions marked as ended between two turns of the hub's loop, at most."""
 
-TOGETHER = 25
+TOGETHER = 10
 """Sessions whose tokens are taken away between two turns, in one transaction."""
 
 

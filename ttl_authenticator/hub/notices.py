@@ -28,7 +28,7 @@ LAST_RETRY = 60.0
 PATIENCE = 10.0
 """Seconds after which a server that doesn't acknowledge is treated as unmonitored."""
 
-PARALLEL = 20
+PARALLEL = 12
 PARALLEL_OF_USER = 2
 """Notices under way at a time: one user's hung servers must not delay the others'."""
 

@@ -12,12 +12,10 @@ from typing import TYPE_CHECKING, Any
 from jupyterhub import orm
 
 from .agents import Server
+from .serving import until_it_serves
 
 if TYPE_CHECKING:
     from .notices import Notices
-
-SERVING_POLL = 0.2
-"""Seconds between two looks whether the hub serves; JupyterHub has no hook for it."""
 
 
 class Servers:
@@ -63,7 +61,6 @@ class Servers:
         So ends that a crash interrupted reach them, activity that agents gathered
         meanwhile reaches the hub, and the hub learns who has an agent.
         """
-        while getattr(self.app, "http_server", None) is None:  # noqa: ASYNC110
-            await asyncio.sleep(SERVING_POLL)
+        await until_it_serves(self.app)
         telling = [notices.tell(server) for server in self.running()]
         await asyncio.gather(*telling, return_exceptions=True)

@@ -5,7 +5,6 @@ Runs in the hub.
 
 from __future__ import annotations
 
-import gc
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +24,7 @@ from .database import place
 from .end_hook import EndHook
 from .enforcement import Enforcement
 from .findings import Finding, Level
+from .garbage import no_collection, spare_what_stays
 from .in_force import LimitsInForce
 from .journal import Journal
 from .lean_users import LeanUsers
@@ -132,7 +132,8 @@ def start(authenticator: TTLAuthenticator, app: Any) -> HubSessions:
     app.tornado_settings[SETTING] = sessions
     for environment in ("jinja2_env", "jinja2_env_sync"):
         pages.install(app.tornado_settings[environment])
-    sessions.begin(*([servers.tell_all(notices)] if notices else []))
+    meanwhile = [servers.tell_all(notices)] if notices else []
+    sessions.begin(spare_what_stays(app), *meanwhile)
     log.info("Limits of sessions around %s", wrapping.describe(type(authenticator)))
     return sessions
 
@@ -148,21 +149,6 @@ def _restored(
         limits.read({s.user_id for s in stored if s.ended is None})
         registry.restore(stored)
     return Journal(registry, store, app.cookie_max_age_days * DAY, authenticator.log)
-
-
-@contextmanager
-def no_collection() -> Iterator[None]:
-    """Let Python not look for garbage: all that is made here stays.
-
-    To look through it again and again takes half of the time of a start with many.
-    """
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def _enforcement(

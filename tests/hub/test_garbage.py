@@ -1,0 +1,82 @@
+"""When Python looks for garbage in a hub: what stays is looked through once."""
+
+import gc
+from types import SimpleNamespace
+
+import pytest
+from support.server import until
+
+from ttl_authenticator.hub import garbage, serving
+
+# in the hub's process, whose first line of configuration is read before it begins
+WATCHED = """
+import gc, threading, time
+from pathlib import Path
+
+def watch():
+    while True:
+        Path("spared.new").write_text(str(gc.get_freeze_count()))
+        Path("spared.new").rename("spared")
+        time.sleep(0.05)
+
+threading.Thread(target=watch, daemon=True).start()
+"""
+
+
+async def test_a_hub_that_serves_spares_what_its_start_has_made(hub_process, tmp_path):
+    """Hundreds of thousands of things, modules included, and not before it serves."""
+    hub = await hub_process(WATCHED).start()
+
+    def spared():
+        return int((tmp_path / "spared").read_text())
+
+    await until(lambda: spared() > 100_000)
+    assert 200 == (await hub.client().go("/hub/login")).status_code
+
+
+@pytest.fixture
+def steps(monkeypatch):
+    """Return what is done instead of collecting and freezing, in a second or none."""
+    done = []
+    monkeypatch.setattr(gc, "collect", lambda: done.append("collect"))
+    monkeypatch.setattr(gc, "freeze", lambda: done.append("freeze"))
+    monkeypatch.setattr(serving, "LOOK", 0.01)
+    monkeypatch.setattr(garbage, "SETTLED", 0.01)
+    return done
+
+
+async def test_garbage_is_not_spared(steps):
+    """It is collected before; what the first minute brings is treated likewise."""
+    await garbage.spare_what_stays(SimpleNamespace(http_server=object()))
+    assert ["collect", "freeze"] * 2 == steps
+
+
+async def test_nothing_is_spared_before_the_hub_serves(steps):
+    """JupyterHub has not read its users by then."""
+    looks = []
+
+    class App:
+        @property
+        def http_server(self):
+            looks.append(list(steps))
+            return object() if len(looks) == 3 else None
+
+    await garbage.spare_what_stays(App())
+    assert [[]] * 3 == looks
+    assert ["collect", "freeze"] == steps[:2]
+
+
+@pytest.mark.parametrize("was_on", [True, False])
+def test_nothing_is_collected_while_sessions_are_restored(was_on):
+    """Whoever has turned it off finds it off."""
+    before = gc.isenabled()
+    try:
+        (gc.enable if was_on else gc.disable)()
+        with garbage.no_collection():
+            assert not gc.isenabled()
+        assert was_on is gc.isenabled()
+        with pytest.raises(ValueError), garbage.no_collection():
+            raise ValueError
+        assert was_on is gc.isenabled()
+    finally:
+        (gc.enable if before else gc.disable)()
