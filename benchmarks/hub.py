@@ -34,7 +34,15 @@ QUIET = (
     "c.JupyterHub.log_level = 'ERROR'\n"
     "c.TTLAuthenticator.idle_timeout = '30m'\n"
     "c.TTLAuthenticator.max_lifetime = '12h'\n"
+    # to ask the hub as the agent of a server does
+    "def tell(spawner):\n"
+    "    with open('server-token', 'w') as file:\n"
+    "        file.write(spawner.api_token)\n"
+    "c.Spawner.pre_spawn_hook = tell\n"
 )
+
+SESSION_ID = "SESSION-ID"
+"""Stands in the body of a request for that of the browser."""
 
 PAGE, API, BEAT = 0.97, 0.97, 5.0
 """Budgets: the least that the plugin's throughput may be, as a part of stock's."""
@@ -46,6 +54,8 @@ class Credentials(NamedTuple):
     cookie: dict[str, str]
     server: dict[str, str]
     personal: dict[str, str]
+    agent: dict[str, str]
+    session_id: str
 
 
 class Load:
@@ -75,17 +85,25 @@ class Load:
         # JupyterLab's page holds the OAuth token that its server got for the browser
         found = re.search(r'"token": "(\w+)"', page.html)
         assert found
+        agent = (self.hub.folder / "server-token").read_text()
         return Credentials(
             {"Cookie": cookies, "X-XSRFToken": client.xsrf},
             {"Authorization": f"token {found[1]}"},
             {"Authorization": f"token {answer.json()['token']}"},
+            {"Authorization": f"token {agent}"},
+            client.session_id,
         )
 
     def requests(self, case: Case, ours: bool) -> list[bytes]:
         """Return the requests of all browsers, as bytes."""
         method, path, kind, body = case.ours if ours else case.theirs
         return [
-            _request(method, path, getattr(browser, kind), body)
+            _request(
+                method,
+                path,
+                getattr(browser, kind),
+                body.replace(SESSION_ID, browser.session_id),
+            )
             for browser in self.browsers
         ]
 
@@ -142,6 +160,9 @@ def cases() -> list[Case]:
         ("POST", "/hub/api/ttl/session", kind, '{"idle_seconds": 0}')
         for kind in ("server", "cookie")
     )
+    asked = f'{{"user": "alice", "session_id": "{SESSION_ID}"}}'
+    question = f'{{"version": "1", "server": "", "sessions": [{asked}]}}'
+    by_agent = ("POST", "/hub/api/ttl/agent", "agent", question)
     return [
         Case("`/hub/home`", home, home, PAGE),
         Case("`/hub/api/user`", user, user, API),
@@ -152,6 +173,7 @@ def cases() -> list[Case]:
             BEAT,
         ),
         Case("heartbeats of hub pages : the same", by_page, activity, None),
+        Case("questions of agents : the same", by_agent, activity, None),
     ]
 
 

@@ -17,36 +17,32 @@ import contextlib
 import gc
 import json
 import re
-import statistics
 import tempfile
 import time
-from collections import Counter, deque
-from datetime import datetime, timezone
+from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import httpx
-from common import STOCK, nothing_left_running
-from crowd import IDLE_TIMEOUT, MAX_LIFETIME, PER_USER, SPAWNER, Crowd, store_url
-from figures import Figure, table
-from jupyterhub import __version__ as hub_version
+from common import nothing_left_running
+from crowd import SPAWNER, Crowd, store_url
+from figures import table
+from heartbeats import Load, Plugin, Size, Stock, home, is_at_hub_page
+from load_figures import Ends, Result, kept, loops, show_blocks, speed
+from played_servers import Servers
 from support.ports import free_port
 from support.process import HubProcess
+from wire import LOSS, Wire, by_cookie, in_parallel, written
 
 from ttl_authenticator.hub.store import SessionStore
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
 
     from crowd import Browser
+    from figures import Figure
 
     from ttl_authenticator.core.session import Reason, Session
-
-HOMES = 40
-"""Heartbeats for each visit of ``/hub/home``."""
-
-BY_COOKIE = 6
-"""Heartbeats of which one comes from a page of the hub, by cookie."""
 
 HEADROOM = 180.0
 """Seconds from the writing of the databases to the load: for the start of the hub, and
@@ -54,21 +50,6 @@ for the two heartbeat intervals in which it waits for reports of idle people."""
 
 INTERVAL = 60.0
 """The heartbeat interval, in seconds."""
-
-WARMING = 4
-"""Connections that warm a hub up."""
-
-BLOCKED = 0.05
-"""Seconds for which nothing may hold up the loop."""
-
-LOSS = 30.0
-"""Seconds after which a request has no answer."""
-
-RETRY = 1.0
-"""Seconds after which an agent asks again that got no answer."""
-
-SHOWN = 8
-"""Blocks of the loop that are printed, the longest."""
 
 SETTLING = 60.0
 """Seconds after the load for what follows from an end."""
@@ -84,329 +65,7 @@ c.JupyterHub.init_spawners_timeout = -1
 {spawner}
 """
 
-LIMITS = f"""
-c.TTLAuthenticator.idle_timeout = {IDLE_TIMEOUT}
-c.TTLAuthenticator.max_lifetime = {MAX_LIFETIME}
-c.TTLAuthenticator.heartbeat_interval = {{interval}}
-"""
-
-JSON = "Content-Type: application/json\r\n"
-CLICK = (
-    "Sec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\n"
-    "Sec-Fetch-Site: same-origin\r\nSec-Fetch-User: ?1\r\n"
-)
-
-
-class Size(NamedTuple):
-    """How much load.
-
-    Attributes:
-        sessions: browsers that are signed in.
-        seconds: how long it lasts.
-        rate: heartbeats per second.
-        headroom: seconds from the writing of the databases to the load.
-        interval: the heartbeat interval that is configured: idle sessions have two of
-            them for reports after the start.
-    """
-
-    sessions: int
-    seconds: float
-    rate: float
-    headroom: float
-    interval: float
-
-
-class Answer(NamedTuple):
-    """What a hub answered.
-
-    Attributes:
-        status: of the answer, 0 if there was none.
-        body: its bytes.
-    """
-
-    status: int
-    body: bytes
-
-
-# -- the wire ------------------------------------------------------------------
-
-
-class Wire:
-    """Connections to one port, kept alive; as many as it takes."""
-
-    def __init__(self, port: int) -> None:
-        self.port = port
-        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
-
-    async def ask(self, request: bytes) -> Answer:
-        """Send a request and read the answer."""
-        try:
-            return await asyncio.wait_for(self._ask(request), LOSS)
-        except (OSError, EOFError, asyncio.TimeoutError):
-            return Answer(0, b"")
-
-    async def _ask(self, request: bytes) -> Answer:
-        if self._idle:
-            reader, writer = self._idle.pop()
-        else:
-            reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        try:
-            writer.write(request)
-            answer = await read_answer(reader)
-        except BaseException:
-            writer.close()
-            raise
-        self._idle.append((reader, writer))
-        return answer
-
-    def close(self) -> None:
-        """Close all connections."""
-        while self._idle:
-            self._idle.pop()[1].close()
-
-
-async def read_answer(reader: asyncio.StreamReader) -> Answer:
-    """Read an answer that says how long it is."""
-    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-    length = re.search(r"content-length: *(\d+)", head, re.IGNORECASE)
-    body = await reader.readexactly(int(length[1])) if length else b""
-    return Answer(int(head.split(" ", 2)[1]), body)
-
-
-def written(method: str, path: str, head: str, body: str = "") -> bytes:
-    """Return a request as bytes."""
-    return (
-        f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{head}"
-        f"Content-Length: {len(body)}\r\n\r\n{body}"
-    ).encode()
-
-
-def by_token(token: str) -> str:
-    """Return the header that shows a token."""
-    return f"Authorization: token {token}\r\n"
-
-
-def by_cookie(browser: Browser) -> str:
-    """Return the headers with which a page's script asks."""
-    return (
-        f"Cookie: {browser.cookies}\r\nX-XSRFToken: {browser.xsrf}\r\n"
-        "Sec-Fetch-Mode: cors\r\nSec-Fetch-Site: same-origin\r\n"
-    )
-
-
-# -- the servers -----------------------------------------------------------------
-
-
-class Servers:
-    """All users' servers, with agents that ask the hub when they are told to look.
-
-    Args:
-        crowd: whose servers.
-    """
-
-    def __init__(self, crowd: Crowd) -> None:
-        self.port = free_port()
-        self.crowd = crowd
-        self.hub: Wire | None = None
-        self.told: dict[str, dict[str, Any]] = {}
-        """What the hub last said of a browser's session, by the session's id."""
-        self.asked: Counter[str] = Counter()
-        """Answers to questions, by user."""
-        self.failed = 0
-        self._numbers = {name: n for n, name in enumerate(crowd.names)}
-        self._asking: set[asyncio.Task[None]] = set()
-
-    async def __aenter__(self) -> Servers:  # noqa: PYI034 - Self is of Python 3.11
-        self._listening = await asyncio.start_server(
-            self._serve, "127.0.0.1", self.port, backlog=1000
-        )
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._listening.close()
-        for task in self._asking:
-            task.cancel()
-
-    async def _serve(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        # a connection of the hub's, which ends it when it likes
-        with contextlib.suppress(OSError, EOFError, asyncio.CancelledError):
-            while True:
-                head = (await reader.readuntil(b"\r\n\r\n")).decode()
-                name = head.split("/", 3)[2]
-                is_notice = "/ttl/look-again" in head.partition("\r\n")[0]
-                body = b'{"agent": "benchmark"}' if is_notice else b"{}"
-                writer.write(
-                    b"HTTP/1.1 200 OK\r\nX-JupyterHub-Version: %s\r\n"
-                    b"Content-Length: %d\r\n\r\n%s"
-                    % (hub_version.encode(), len(body), body)
-                )
-                if is_notice:
-                    task = asyncio.ensure_future(self._ask(name))
-                    self._asking.add(task)
-                    task.add_done_callback(self._asking.discard)
-        writer.close()
-
-    async def _ask(self, name: str) -> None:
-        if self.hub is None:
-            return
-        number = self._numbers[name]
-        first = number * PER_USER
-        browsers = self.crowd.browsers[first : first + PER_USER]
-        asked = question(self.crowd.server_tokens[number], browsers)
-        while not (answer := await self.hub.ask(asked)).status:  # noqa: ASYNC110
-            # told by a hub that starts and doesn't listen yet
-            await asyncio.sleep(RETRY)
-        if answer.status != 200:
-            self.failed += 1
-            return
-        for browser, model in zip(
-            browsers, json.loads(answer.body)["sessions"], strict=True
-        ):
-            self.told[browser.session] = model
-        self.asked[name] += 1
-
-
-def question(token: str, browsers: list[Browser]) -> bytes:
-    """Return an agent's question about the sessions of a server's browsers."""
-    asked = [{"user": b.user, "session_id": b.session_id} for b in browsers]
-    model = {"version": "benchmark", "server": "", "sessions": asked}
-    head = by_token(token) + JSON
-    return written("POST", "/hub/api/ttl/agent", head, json.dumps(model))
-
-
-# -- the load --------------------------------------------------------------------
-
-
-class Plugin:
-    """What a hub with the plugin is asked."""
-
-    config = LIMITS
-    has_ends = True
-
-    def __init__(self, crowd: Crowd) -> None:
-        self.crowd = crowd
-
-    def beat(self, browser: Browser) -> bytes:
-        """Return the heartbeat of a browser's server, or of its hub page."""
-        head = by_token(browser.token)
-        if is_at_hub_page(browser):
-            head = by_cookie(browser)
-        path = "/hub/api/ttl/session"
-        return written("POST", path, head + JSON, '{"idle_seconds": 0}')
-
-
-class Stock(Plugin):
-    """What is as near to it as can be in a hub without the plugin."""
-
-    config = STOCK
-    has_ends = False
-
-    def beat(self, browser: Browser) -> bytes:
-        """Return the report of activity that a server sends, or a page might."""
-        head = by_token(self.crowd.server_tokens[browser.number // PER_USER])
-        if is_at_hub_page(browser):
-            head = by_cookie(browser)
-        now = datetime.now(timezone.utc).isoformat()
-        path = f"/hub/api/users/{browser.user}/activity"
-        return written("POST", path, head + JSON, json.dumps({"last_activity": now}))
-
-
-def is_at_hub_page(browser: Browser) -> bool:
-    """Tell whether a browser shows a page of the hub, and no server's."""
-    return browser.number // PER_USER % BY_COOKIE == 0
-
-
-def home(browser: Browser) -> bytes:
-    """Return a visit of ``/hub/home``."""
-    return written("GET", "/hub/home", f"Cookie: {browser.cookies}\r\n{CLICK}")
-
-
-class Load:
-    """Requests that go out when they are due, and how long they took."""
-
-    def __init__(self, hub: Wire) -> None:
-        self.hub = hub
-        self.seconds: dict[str, list[float]] = {}
-        self.late: list[float] = []
-        """Seconds that requests went out too late, for want of a processor here."""
-        self.errors: Counter[str] = Counter()
-        self._running: set[asyncio.Task[None]] = set()
-
-    async def run(self, size: Size, kind: Plugin, browsers: list[Browser]) -> None:
-        """Send everybody's heartbeats in turn, and visits of the home page."""
-        at_hub = [browser for browser in browsers if is_at_hub_page(browser)]
-        due = schedule(size)
-        began = time.perf_counter()
-        for number, (at, what) in enumerate(due):
-            if what == "home":
-                request = home(at_hub[number % len(at_hub)])
-            else:
-                request = kind.beat(browsers[number % len(browsers)])
-            if (early := began + at - time.perf_counter()) > 0:
-                await asyncio.sleep(early)
-            task = asyncio.ensure_future(self._send(began + at, what, request))
-            self._running.add(task)
-            task.add_done_callback(self._running.discard)
-        while self._running:
-            await asyncio.wait(self._running)
-
-    async def _send(self, due: float, what: str, request: bytes) -> None:
-        self.late.append(time.perf_counter() - due)
-        answer = await self.hub.ask(request)
-        self.seconds.setdefault(what, []).append(time.perf_counter() - due)
-        if answer.status != 200:
-            self.errors[f"{answer.status} {what}"] += 1
-
-
-def schedule(size: Size) -> Iterator[tuple[float, str]]:
-    """List what is due, at which second."""
-    for number in range(round(size.rate * size.seconds)):
-        at = number / size.rate
-        yield at, "heartbeat"
-        if number % HOMES == HOMES // 2:
-            yield at, "home"
-
-
 # -- a hub -----------------------------------------------------------------------
-
-
-class Result(NamedTuple):
-    """What a hub was like.
-
-    Attributes:
-        start: seconds until it served, and its proxy all servers.
-        began_at: when the load began, in UTC seconds.
-        load: the load.
-        blocks: what ``loop_watch`` wrote during the load.
-        memory: bytes that it held before the load and after it.
-        errors: answers that were none, anywhere.
-    """
-
-    start: float
-    began_at: float
-    load: Load
-    blocks: list[dict[str, Any]]
-    memory: tuple[int, int]
-    errors: int
-
-
-class Ends(NamedTuple):
-    """What became of the sessions.
-
-    Attributes:
-        expected: sessions whose time was over.
-        right: those of them that have ended for the right reason: so say the hub to
-            their browsers, its metrics, the agents and the store.
-        wrong: what is otherwise, in words; sessions that ended and shouldn't as well.
-        early: ends that were over before the load began.
-    """
-
-    expected: int
-    right: int
-    wrong: list[str]
-    early: int
 
 
 class Bench:
@@ -589,20 +248,6 @@ def is_ended(session: Session, reason: Reason) -> bool:
     return session.ended is not None and session.ended.reason is reason
 
 
-async def in_parallel(wire: Wire, requests: list[bytes]) -> list[Answer]:
-    """Send requests on a few connections; return the answers in their order."""
-    waiting = deque(enumerate(requests))
-    answers: dict[int, Answer] = {}
-
-    async def work() -> None:
-        while waiting:
-            number, request = waiting.popleft()
-            answers[number] = await wire.ask(request)
-
-    await asyncio.gather(*(work() for _ in range(WARMING)))
-    return [answers[number] for number in range(len(requests))]
-
-
 # -- figures ---------------------------------------------------------------------
 
 
@@ -638,116 +283,6 @@ async def loaded(size: Size, kind: type[Plugin]) -> tuple[Result, Ends | None]:
             result = await bench.run(start)
             show_blocks(result)
             return result, await bench.ends() if kind.has_ends else None
-
-
-def show_blocks(result: Result) -> None:
-    """Print when the loop came late, and what it was doing."""
-    longest = sorted(result.blocks, key=lambda block: -block["held"])
-    for block in longest[:SHOWN]:
-        times = [
-            f"{what.replace('_', ' of the ')} {ms(block[what])}"
-            for what in ("late", "held", "computing", "computing_process", "collecting")
-        ]
-        long = [f"{name} {ms(seconds)}" for name, seconds in block["long"][:4]]
-        at = block["at"] - result.began_at
-        print(f"  {at:5.1f} s: {', '.join(times)}, {block['callbacks']} callbacks")
-        print(f"    {', '.join(long)}")
-        for stack in dict.fromkeys(block["stacks"]):
-            print(f"    {stack}")
-
-
-def speed(size: Size, plugin: Result, stock: Result) -> list[Figure]:
-    """Return how long things took."""
-    beats, homes = (
-        [at_percents(result.load.seconds[what]) for result in (plugin, stock)]
-        for what in ("heartbeat", "home")
-    )
-    late = at_percents(plugin.load.late + stock.load.late)[1]
-    load = f"{size.rate:.0f} heartbeats/s on {size.sessions} sessions"
-    return [
-        Figure(
-            f"start of a hub with {size.sessions} sessions and their servers",
-            f"{plugin.start:.1f} s (stock {stock.start:.1f} s)",
-        ),
-        *(
-            Figure(f"{load}: {what}, p50 and p99", f"{ours} (stock {theirs})")
-            for what, ours, theirs in (
-                ("a heartbeat", *map(shown, beats)),
-                ("`/hub/home`", *map(shown, homes)),
-            )
-        ),
-        Figure("  sent too late by this process, p99 (part of it)", f"{ms(late)}"),
-    ]
-
-
-def loops(plugin: Result, stock: Result) -> list[Figure]:
-    """Return how long the hubs' loops were held up."""
-    both = (plugin.blocks, stock.blocks)
-    held = [max((b["held"] for b in blocks), default=0.0) for blocks in both]
-    late = [max((b["late"] for b in blocks), default=0.0) for blocks in both]
-    times = [sum(b["held"] > BLOCKED for b in blocks) for blocks in both]
-    return [
-        Figure(
-            "  the hub holds its loop up, longest",
-            f"{ms(held[0])} (stock {ms(held[1])})",
-            ms(BLOCKED),
-            held[0] <= BLOCKED,
-        ),
-        Figure("  longer than that", f"{times[0]} times (stock {times[1]} times)"),
-        Figure(
-            "  the loop comes late, other processes included, longest",
-            f"{ms(late[0])} (stock {ms(late[1])})",
-        ),
-    ]
-
-
-def kept(plugin: Result, stock: Result, became: Ends) -> list[Figure]:
-    """Return what has nothing to do with speed."""
-    (before, after), theirs = plugin.memory, stock.memory
-    growth = after / before - 1
-    for what in became.wrong[:5]:
-        print(f"  wrong: {what}")
-    return [
-        Figure(
-            "  memory of the hub, before and after",
-            f"{mib(before)}, {mib(after)} (stock {mib(theirs[0])}, {mib(theirs[1])})",
-            "within 10 %",
-            abs(growth) <= 0.1,
-        ),
-        Figure(
-            "  sessions whose time was over that ended, and no others",
-            f"{became.right}, {became.early} of them before the load",
-            str(became.expected),
-            became.right == became.expected and not became.wrong,
-        ),
-        Figure(
-            "  answers other than 200",
-            f"{plugin.errors} (stock {stock.errors})",
-            "0",
-            not plugin.errors,
-        ),
-    ]
-
-
-def at_percents(seconds: list[float]) -> tuple[float, float]:
-    """Return the median and the 99th percentile."""
-    cuts = statistics.quantiles(seconds, n=100, method="inclusive")
-    return cuts[49], cuts[98]
-
-
-def shown(seconds: tuple[float, float]) -> str:
-    """Return two times as text."""
-    return " and ".join(map(ms, seconds))
-
-
-def ms(seconds: float) -> str:
-    """Return a time as text."""
-    return f"{seconds * 1e3:.1f} ms" if seconds < 0.01 else f"{seconds * 1e3:.0f} ms"
-
-
-def mib(size: int) -> str:
-    """Return a size as text."""
-    return f"{size / 2**20:.0f} MiB"
 
 
 def arguments() -> argparse.Namespace:

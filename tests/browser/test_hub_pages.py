@@ -229,9 +229,10 @@ async def test_an_administrators_own_page_still_carries_the_timer(
 
 
 async def test_an_administrators_templates_win_over_ours(hubs, tmp_path):
-    """``ttl/timer.html`` and ``ttl/signed_out.html`` can be replaced like any other."""
+    """All three can be replaced like any other."""
     (tmp_path / "ttl").mkdir()
     (tmp_path / "ttl" / "timer.html").write_text("<meta name='own-timer'>")
+    (tmp_path / "ttl" / "notice.html").write_text("<b>Line: {{ ttl.message }}</b>")
     (tmp_path / "ttl" / "signed_out.html").write_text(
         "<html><head></head><body>Own: {{ ttl.message }}</body></html>"
     )
@@ -244,6 +245,8 @@ async def test_an_administrators_templates_win_over_ours(hubs, tmp_path):
     await hub.advance(61)
     page = await client.go("/hub/ttl/signed-out")
     assert "Own: Zu lange weg &lt;b&gt;" in page.text
+    login = await client.go("/hub/login")
+    assert "<b>Line: Zu lange weg &lt;b&gt;</b>" in login.text
 
 
 async def test_a_strict_policy_is_not_violated_by_us(hubs, browser):

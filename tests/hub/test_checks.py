@@ -786,3 +786,12 @@ def test_errors_come_first_and_refuse_the_start_together():
     assert tuple(finding.message for finding in errors) == caught.value.args
     assert len(findings) > len(errors)
     refuse([finding for finding in findings if finding not in errors])
+
+
+async def test_warnings_are_logged_and_the_hub_starts(hubs, caplog):
+    """One line for each, as ``check`` prints them."""
+    [finding] = ttl(groups=["staff"], **LAB)
+    started = await hubs(TTLAuthenticator=LAB)
+    records = [*started.log.records, *caplog.records]
+    assert "WARNING" in {r.levelname for r in records if finding.message in r.message}
+    assert 200 == (await started.client().go("/hub/login")).status_code

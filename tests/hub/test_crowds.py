@@ -49,6 +49,43 @@ async def test_a_crowds_tokens_are_deleted_in_few_transactions(hub):
     assert len(deleting) <= 3
 
 
+async def test_an_end_looks_through_nothing_that_grows_with_the_hub(hub, monkeypatch):
+    """SQLAlchemy would look through all that JupyterHub has in memory of everybody."""
+    clients = await browsers(hub, "few", 3)
+    looks, identities = [], type(hub.app.db.identity_map)
+    for name in ("all_states", "values", "items", "keys", "__iter__"):
+        original = getattr(identities, name)
+        monkeypatch.setattr(
+            identities, name, lambda *a, f=original: looks.append(1) or f(*a)
+        )
+    list(hub.app.db.identity_map)
+    assert looks.pop()
+    revocation = hub.sessions.enforcement.revocation
+    sessions = [hub.session_of(client) for client in clients]
+    attempts = []
+
+    def attempt(together, f=revocation.attempt_all):
+        del looks[:]
+        attempts.append(len(together))
+        result = f(together)
+        assert [] == looks
+        return result
+
+    monkeypatch.setattr(revocation, "attempt_all", attempt)
+    await hub.advance(61)
+    assert 0 == tokens(hub, clients)
+    assert len(sessions) == sum(attempts)
+
+
+async def test_a_deleted_token_is_gone_from_memory_as_well(hub):
+    """What JupyterHub holds of it must not be found, nor be written again."""
+    client = (await browsers(hub, "remembered", 1))[0]
+    [token] = hub.app.db.query(orm.APIToken).filter_by(session_id=client.session_id)
+    assert token in hub.app.db
+    await hub.advance(61)
+    assert token not in hub.app.db
+
+
 async def test_what_fails_together_is_done_for_each(hub, monkeypatch):
     """One session that can't be dealt with delays only itself."""
     clients = await browsers(hub, "unlucky", 4)

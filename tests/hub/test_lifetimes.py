@@ -4,6 +4,7 @@ import asyncio
 import time
 
 import pytest
+from prometheus_client import REGISTRY
 from support.client import BY_HUMAN, query
 from support.hub import Hub
 
@@ -36,6 +37,23 @@ async def test_an_end_comes_with_nobody_asking(hub):
     await hub.advance(60)
     assert "idle" == session.ended.reason
     assert session.finished
+
+
+async def test_ends_are_counted_by_reason(hub):
+    """Each once, whoever asks about it afterwards."""
+
+    def counted():
+        name = "ttl_authenticator_ended_sessions_total"
+        reasons = "idle", "logout"
+        return [REGISTRY.get_sample_value(name, {"reason": r}) for r in reasons]
+
+    idle, logout = counted()
+    sleeper, leaver = [await hub.signed_in(n) for n in ("counted-1", "counted-2")]
+    await leaver.go("/hub/logout", by_human=True)
+    assert [idle, logout + 1] == counted()
+    await hub.advance(61)
+    assert 401 == (await sleeper.session()).status_code
+    assert [idle + 1, logout + 1] == counted()
 
 
 async def test_an_ended_session_is_refused_everywhere(hub):

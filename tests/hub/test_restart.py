@@ -4,14 +4,13 @@ Real processes, killed with SIGKILL; where nothing is killed, a hub of the test'
 """
 
 import sqlite3
-import subprocess
-import sys
 from types import SimpleNamespace
 
 import pytest
 from support.client import query
 from support.process import HubProcess
 from support.server import until
+from support.starts import exit_codes
 
 
 async def authorize(client):
@@ -261,30 +260,6 @@ CONFIG_ERRORS = {
 }
 
 
-STARTS = """
-import os, signal, sys
-import jupyterhub.app, ttl_authenticator.hub.authenticator
-
-# each hub in a process of its own, forked, as half a start is what all have in common
-for folder in sys.argv[1:]:
-    pid = os.fork()
-    if not pid:
-        os.chdir(folder)
-        sys.stdout.flush()
-        log = os.open("hub.log", os.O_CREAT | os.O_WRONLY)
-        os.dup2(log, 1)
-        os.dup2(log, 2)
-        os.environ["TTL_OFFSET"] = "0"
-        # a hub that serves in spite of all
-        signal.alarm(120)
-        del sys.argv[1:]
-        jupyterhub.app.main()
-        os._exit(0)
-    _, status = os.waitpid(pid, 0)
-    print(os.waitstatus_to_exitcode(status))
-"""
-
-
 @pytest.fixture(scope="module")
 def started(tmp_path_factory):
     """Return exit code and log of a hub with each of the bad settings."""
@@ -293,16 +268,8 @@ def started(tmp_path_factory):
         extra = (
             f"c.TTLAuthenticator.{line}\nc.ConfigurableHTTPProxy.should_start = False"
         )
-        hub = HubProcess(tmp_path_factory.mktemp("refused"), extra)
-        (hub.folder / "jupyterhub_config.py").write_text(hub.config)
-        hubs.append(hub)
-    done = subprocess.run(
-        [sys.executable, "-c", STARTS, *(hub.folder for hub in hubs)],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    codes = [int(code) for code in done.stdout.split()]
-    ended = zip(codes, [hub.log for hub in hubs], strict=True)
+        hubs.append(HubProcess(tmp_path_factory.mktemp("refused"), extra))
+    ended = zip(exit_codes(hubs), [hub.log for hub in hubs], strict=True)
     return dict(zip(CONFIG_ERRORS, ended, strict=True))
 
 

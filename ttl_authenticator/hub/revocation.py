@@ -141,8 +141,14 @@ class Revocation:
                 rows = [row for row in found if (row.user_id, row.session_id) in held]
                 self._note_servers(held, rows)
                 # at once: row by row JupyterHub's objects ask for what hangs on them
-                ids = [row.id for row in rows]
-                self.db.execute(sa.delete(model).where(model.id.in_(ids)))
+                self._delete(model, [row.id for row in rows])
+
+    def _delete(self, model: Any, ids: list[int]) -> None:
+        if not ids:
+            return
+        statement = sa.delete(model).where(model.id.in_(ids))
+        # by default it looks for them among all objects that the hub has in memory
+        self.db.execute(statement, execution_options={"synchronize_session": "fetch"})
 
     def _note_servers(
         self, held: dict[tuple[int, str], Session], rows: list[Any]
