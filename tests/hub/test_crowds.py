@@ -49,6 +49,34 @@ async def test_a_crowds_tokens_are_deleted_in_few_transactions(hub):
     assert len(deleting) <= 3
 
 
+async def test_a_crowds_auth_state_is_forgotten_in_few_transactions(hub, monkeypatch):
+    """As their tokens are, and for each that it is forgotten is on disk before."""
+    clients = await browsers(hub, "stateful", TOGETHER)
+    users = [hub.user(f"stateful-{n}").orm_user for n in range(TOGETHER)]
+    for user in users:
+        user.encrypted_auth_state = b"secret"
+    hub.app.db.commit()
+    sessions = [hub.session_of(client) for client in clients]
+    revocation, commits = hub.sessions.enforcement.revocation, []
+    attempt_all, most = revocation.attempt_all, [0]
+
+    def attempt(together):
+        assert all(session.cleared for session in together)
+        del commits[:]
+        result = attempt_all(together)
+        most.append(len(commits))
+        return result
+
+    monkeypatch.setattr(revocation, "attempt_all", attempt)
+    note = commits.append
+    sa.event.listen(hub.app.db, "after_commit", note)
+    await hub.advance(61)
+    sa.event.remove(hub.app.db, "after_commit", note)
+    assert 2 == max(most)
+    assert {None} == {user.encrypted_auth_state for user in users}
+    assert all(session.finished for session in sessions)
+
+
 async def test_an_end_looks_through_nothing_that_grows_with_the_hub(hub, monkeypatch):
     """SQLAlchemy would look through all that JupyterHub has in memory of everybody."""
     clients = await browsers(hub, "few", 3)

@@ -50,44 +50,28 @@ class Revocation:
         self._arriving: Counter[int] = Counter()
 
     def attempt_all(self, sessions: list[Session]) -> list[bool]:
-        """Do :meth:`attempt` for some sessions, their tokens in one transaction.
+        """Take away what sessions' tokens and ``auth_state`` give, for all together.
 
-        Returns:
-            For each whether it is done. What one of them makes fail is tried for each
-            by itself.
-        """
-        deleted = len(sessions) > 1 and self._delete_together(sessions)
-        return [self.attempt(session, deleted=deleted) for session in sessions]
-
-    def _delete_together(self, sessions: list[Session]) -> bool:
-        try:
-            self._delete_tokens(sessions)
-        except Exception as error:  # noqa: BLE001 - each tells by itself what it was
-            self.log.debug("Tokens can't be deleted together: %s", type(error).__name__)
-            return False
-        return True
-
-    def attempt(self, session: Session, *, deleted: bool = False) -> bool:
-        """Take away what a session's tokens and ``auth_state`` give.
+        Each commit keeps the hub's loop waiting for the disk.
 
         Args:
-            session: one that has ended.
-            deleted: its tokens and codes are gone already.
+            sessions: some that have ended.
 
         Returns:
-            Whether it is done; what fails is logged and may be tried again.
+            For each whether it is done; what isn't may be tried again. What one of
+            them makes fail is logged, and done for the others by themselves.
         """
         try:
-            if not deleted:
-                self._delete_tokens([session])
-            if self._arriving[session.user_id]:
-                return False
-            self._clear_auth_state(session)
+            self._delete_tokens(sessions)
+            return self._clear_auth_state(sessions)
         except Exception as error:
             _hide_parameters(error)
-            self.log.exception("The end of a session of %s is delayed", session.user)
-            return False
-        return True
+            if len(sessions) > 1:
+                return [done for one in sessions for done in self.attempt_all([one])]
+            self.log.exception(
+                "The end of a session of %s is delayed", sessions[0].user
+            )
+            return [False]
 
     def foresee(self, session: Session) -> bool:
         """Note on a session that its end takes its user's ``auth_state`` along.
@@ -98,7 +82,7 @@ class Revocation:
             Whether there is something to be written.
         """
         try:
-            if session.cleared or self._user_to_clear(session) is None:
+            if session.cleared or not self._may_clear(session):
                 return False
         except Exception as error:
             _hide_parameters(error)
@@ -136,7 +120,11 @@ class Revocation:
         with self._committed():
             for model in (orm.APIToken, orm.OAuthCode):
                 columns = model.id, model.user_id, model.session_id, model.client_id
-                found = self.db.query(*columns).filter(columns[2].in_(session_ids))
+                # session ids have no index, and users have in some databases
+                found = self.db.query(*columns).filter(
+                    columns[1].in_({user_id for user_id, _ in held}),
+                    columns[2].in_(session_ids),
+                )
                 # a browser chooses its session id: two people's may be the same
                 rows = [row for row in found if (row.user_id, row.session_id) in held]
                 self._note_servers(held, rows)
@@ -177,20 +165,32 @@ class Revocation:
             self.db.rollback()
             raise
 
+    def _clear_auth_state(self, sessions: list[Session]) -> list[bool]:
+        done, users = [], []
+        for session in sessions:
+            user = self._user_to_clear(session)
+            # while they sign in it may be that of the session to come; and what isn't
+            # foreseen on disk has to be foreseen first
+            is_next = user is None or session.cleared
+            done.append(is_next and not self._arriving[session.user_id])
+            if user is not None and done[-1]:
+                users.append(user)
+        if users:
+            with self._committed():
+                for user in users:
+                    user.encrypted_auth_state = None
+        return done
+
+    def _may_clear(self, session: Session) -> bool:
+        is_arriving = self._arriving[session.user_id] > 0
+        return not is_arriving and self._user_to_clear(session) is not None
+
     def _user_to_clear(self, session: Session) -> Any:
         if not self.clear_auth_state or self.registry.of_user(session.user_id):
             return None
         user = self.db.get(orm.User, session.user_id)
         has_any = user is not None and user.encrypted_auth_state is not None
         return user if has_any else None
-
-    def _clear_auth_state(self, session: Session) -> None:
-        user = self._user_to_clear(session)
-        if user is None:
-            return
-        with self._committed():
-            user.encrypted_auth_state = None
-        session.cleared = True
 
     def delete_token(self, token: Any) -> None:
         """Delete one OAuth token or code that belongs to no live session.

@@ -113,7 +113,7 @@ class SessionStore:
         with _errors():
             self._database = Database(url, exclusive=exclusive, **options)
         try:
-            with _errors(), _damage(), self._database.begin() as connection:
+            with _errors(), _damage(url), self._database.begin() as connection:
                 _check_file(connection)
                 _prepare(connection)
         except BaseException:
@@ -179,12 +179,13 @@ def _errors() -> Iterator[None]:
 
 
 @contextmanager
-def _damage() -> Iterator[None]:
+def _damage(url: str) -> Iterator[None]:
     try:
         yield
     except DatabaseError as error:
-        # the subclasses tell what else may be wrong
-        if type(error) is not DatabaseError:
+        # the subclasses tell what else may be wrong, and servers have other words
+        is_file = sa.make_url(url).get_backend_name() == "sqlite"
+        if not (is_file and type(error) is DatabaseError):
             raise
         raise StoreError(_damaged(reason(error))) from None
 
@@ -236,7 +237,7 @@ def _row(session: Session) -> dict[str, Any]:
     return {
         "id": session.id,
         "user_id": session.user_id,
-        "user": _name(session.user),
+        "user": _escaped(session.user),
         "issued_at": session.issued_at,
         "active_at": session.active_at,
         "session_ids": json.dumps(session.session_ids),
@@ -268,7 +269,7 @@ def _read(row: Any) -> Session:
     return Session(
         id=row.id,
         user_id=row.user_id,
-        user=row.user,
+        user=_unescaped(row.user),
         issued_at=row.issued_at,
         active_at=row.active_at,
         session_ids=tuple(json.loads(row.session_ids)),
@@ -279,7 +280,15 @@ def _read(row: Any) -> Session:
     )
 
 
-def _name(user: str) -> str:
-    """Make a name, which is for logs only, one that every database takes."""
-    told = user.encode(errors="replace").decode().replace("\0", "?")
-    return told[:NAME_LENGTH]
+def _escaped(user: str) -> str:
+    """Write a name, which is for logs only, so that every database takes it.
+
+    Its characters may be fewer than the hub's, and one row that it refuses would keep
+    all others from being written.
+    """
+    return user.encode("unicode_escape").decode()[:NAME_LENGTH]
+
+
+def _unescaped(name: str) -> str:
+    """Read a name, in which an escape may have been cut off."""
+    return name.encode("ascii", "backslashreplace").decode("unicode_escape", "replace")
