@@ -14,18 +14,22 @@ import sys
 import tempfile
 import time
 import tracemalloc
+from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from figures import Figure, table
+from jupyterhub import orm
+from jupyterhub.utils import hash_token, utcnow
 from people import database, known
 
 from ttl_authenticator.core.limits import Limits
 from ttl_authenticator.core.registry import SessionRegistry
 from ttl_authenticator.core.session import Session, session_id
 from ttl_authenticator.hub.cookies import identify
+from ttl_authenticator.hub.garbage import no_collection
 from ttl_authenticator.hub.journal import Journal
-from ttl_authenticator.hub.startup import no_collection
+from ttl_authenticator.hub.server_tokens import ServerTokens
 from ttl_authenticator.hub.store import SessionStore
 
 if TYPE_CHECKING:
@@ -112,6 +116,59 @@ def per_request(sizes: Iterable[int]) -> list[Figure]:
     ]
 
 
+def look_ups(sizes: Iterable[int]) -> list[Figure]:
+    """Measure what a heartbeat of a server asks JupyterHub's database."""
+    costs = []
+    for size in sizes:
+        db = database(size // SESSIONS_OF_USER)
+        tokens = with_tokens(db, size)
+        known, step = ServerTokens(db), size // 7 + 1
+
+        def find(n: int) -> None:
+            if known.find(tokens[n * step % len(tokens)]) is None:  # noqa: B023
+                raise RuntimeError(n)
+
+        for n in range(len(tokens)):
+            # which server it is of is looked for once
+            find(n)
+        costs.append(f"{microseconds(find):.0f}")
+        db.close()
+    return [
+        Figure(
+            "the look-up of its token for a heartbeat of a server, likewise",
+            " / ".join(costs) + " µs",
+        )
+    ]
+
+
+def with_tokens(db: Any, count: int) -> list[str]:
+    """Write servers and the tokens of sessions on them; return some of the tokens."""
+    people, now = range(1, count // SESSIONS_OF_USER + 1), utcnow(with_tz=False)
+    tokens = [sha256(b"%d" % n).hexdigest() for n in range(count)]
+    length = orm.APIToken.prefix_length
+    clients = [{"id": n, "identifier": f"user-{n}"} for n in people]
+    spawners = [
+        {"id": n, "user_id": n, "name": "", "oauth_client_id": f"user-{n}"}
+        for n in people
+    ]
+    rows = [
+        {
+            "hashed": hash_token(token, salt=8, rounds=1),
+            "prefix": token[:length],
+            "user_id": n // SESSIONS_OF_USER + 1,
+            "session_id": f"{n:032x}",
+            "client_id": f"user-{n // SESSIONS_OF_USER + 1}",
+            "created": now,
+        }
+        for n, token in enumerate(tokens)
+    ]
+    written = (orm.OAuthClient, clients), (orm.Spawner, spawners), (orm.APIToken, rows)
+    for model, values in written:
+        db.execute(model.__table__.insert(), values)
+    db.commit()
+    return tokens[:: max(count // CALLS, 1)]
+
+
 def sweeps(sizes: Iterable[int]) -> list[Figure]:
     """Measure the end of a session by the schedule, and the search of each hour."""
     ends, searches, longest = [], [], 0.0
@@ -147,10 +204,17 @@ def sweeps(sizes: Iterable[int]) -> list[Figure]:
 
 
 def longest_turn(registry: SessionRegistry) -> float:
-    """Return how long the search for old sessions takes."""
+    """Return how long the search for old sessions takes, which finds a fifteenth.
+
+    That is a day's of fifteen; the search comes each hour.
+    """
+    count = len(registry)
     began = time.perf_counter()
-    registry.forget(issued_before=time.time() - 15 * 86400)
-    return time.perf_counter() - began
+    registry.forget(issued_before=time.time() - 1000 * 14 / 15)
+    seconds = time.perf_counter() - began
+    if not 0 < count - len(registry) < count / 10:
+        raise RuntimeError(len(registry))
+    return seconds
 
 
 def flushes(sizes: Iterable[int], folder: Path) -> list[Figure]:
@@ -260,6 +324,7 @@ def measure(sizes: tuple[int, ...] = SIZES) -> list[Figure]:
         folder = Path(name)
         return [
             *per_request(sizes),
+            *look_ups(sizes),
             *sweeps(sizes),
             *flushes(sizes, folder),
             *starts(sizes[-1], folder),

@@ -1,7 +1,7 @@
 """What the plugin costs a hub: throughput beside a stock JupyterHub, in one run.
 
 Two real hubs in processes of their own, each with a user's server, asked in turns on
-keep-alive connections without the proxy; takes about three minutes:
+keep-alive connections without the proxy; takes about four minutes:
     python benchmarks/hub.py
 Ratios are taken of neighbouring rounds, so what else the machine does falls out.
 """
@@ -15,6 +15,7 @@ import re
 import statistics
 import sys
 import time
+import uuid
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -44,8 +45,14 @@ QUIET = (
 SESSION_ID = "SESSION-ID"
 """Stands in the body of a request for that of the browser."""
 
+NOW = "0000-00-00T00:00:00.000000+00:00"
+"""Stands for the time at which it is sent."""
+
 PAGE, API, BEAT = 0.97, 0.97, 5.0
 """Budgets: the least that the plugin's throughput may be, as a part of stock's."""
+
+ALIKE = 0.1
+"""By which two answers may differ that must not tell anything by their time."""
 
 
 class Credentials(NamedTuple):
@@ -53,7 +60,6 @@ class Credentials(NamedTuple):
 
     cookie: dict[str, str]
     server: dict[str, str]
-    personal: dict[str, str]
     agent: dict[str, str]
     session_id: str
 
@@ -67,12 +73,17 @@ class Load:
         assert found
         self.port = int(found[1])
         self.browsers: list[Credentials] = []
+        self.ended = ""
+        """The session id of a browser that has signed out."""
 
     async def sign_in(self) -> None:
         """Start a server, and open a page of it in each browser."""
         await start_server(self.hub, "alice")
         for _ in range(BROWSERS):
             self.browsers.append(await self._browser())
+        page = await open_page(self.hub, "alice")
+        self.ended = page.client.session_id
+        await page.client.go("/hub/logout")
 
     async def _browser(self) -> Credentials:
         page = await open_page(self.hub, "alice")
@@ -80,8 +91,6 @@ class Load:
         await client.go("/hub/home")
         jar = [c for c in client.http.cookies.jar if "/hub/".startswith(c.path)]
         cookies = "; ".join(f"{c.name}={c.value}" for c in jar)
-        answer = await client.fetch("/hub/api/users/alice/tokens", "POST", json={})
-        answer.raise_for_status()
         # JupyterLab's page holds the OAuth token that its server got for the browser
         found = re.search(r'"token": "(\w+)"', page.html)
         assert found
@@ -89,7 +98,6 @@ class Load:
         return Credentials(
             {"Cookie": cookies, "X-XSRFToken": client.xsrf},
             {"Authorization": f"token {found[1]}"},
-            {"Authorization": f"token {answer.json()['token']}"},
             {"Authorization": f"token {agent}"},
             client.session_id,
         )
@@ -120,7 +128,8 @@ class Load:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         count = 0
         while time.perf_counter() < until:
-            writer.write(next(turns))
+            now = datetime.now(timezone.utc).isoformat(timespec="microseconds")
+            writer.write(next(turns).replace(NOW.encode(), now.encode()))
             head = (await reader.readuntil(b"\r\n\r\n")).decode()
             if head.split(" ", 2)[1] != "200":
                 raise RuntimeError(head.splitlines()[0])
@@ -153,16 +162,14 @@ def cases() -> list[Case]:
     home, user = (
         ("GET", path, "cookie", "") for path in ("/hub/home", "/hub/api/user")
     )
-    now = datetime.now(timezone.utc).isoformat()
-    body = json.dumps({"last_activity": now})
-    activity = ("POST", "/hub/api/users/alice/activity", "personal", body)
+    # as a server reports it, by its own token: each time later than before
+    body = json.dumps({"last_activity": NOW})
+    activity = ("POST", "/hub/api/users/alice/activity", "agent", body)
     by_server, by_page = (
         ("POST", "/hub/api/ttl/session", kind, '{"idle_seconds": 0}')
         for kind in ("server", "cookie")
     )
-    asked = f'{{"user": "alice", "session_id": "{SESSION_ID}"}}'
-    question = f'{{"version": "1", "server": "", "sessions": [{asked}]}}'
-    by_agent = ("POST", "/hub/api/ttl/agent", "agent", question)
+    by_agent = question(SESSION_ID)
     return [
         Case("`/hub/home`", home, home, PAGE),
         Case("`/hub/api/user`", user, user, API),
@@ -203,6 +210,29 @@ async def compare(plugin: Load, stock: Load, case: Case, rounds: int) -> Figure:
     )
 
 
+async def timing(plugin: Load, rounds: int) -> Figure:
+    """Compare answers to agents on sessions that never were and on one that ended."""
+    case = Case("", question(uuid.uuid4().hex), question(plugin.ended), None)
+    unknown, ended = (plugin.requests(case, ours=ours) for ours in (True, False))
+    ratios = [
+        await plugin.rate(unknown) / await plugin.rate(ended) for _ in range(rounds)
+    ]
+    ratio = statistics.median(ratios)
+    return Figure(
+        "questions of agents about an unknown session : about an ended one",
+        f"{ratio:.2f} ({min(ratios):.2f} to {max(ratios):.2f})",
+        f"{1 - ALIKE:.1f} to {1 + ALIKE:.1f}",
+        abs(ratio - 1) <= ALIKE,
+    )
+
+
+def question(session_id: str) -> tuple[str, str, str, str]:
+    """Return the question of an agent."""
+    asked = f'{{"user": "alice", "session_id": "{session_id}"}}'
+    body = f'{{"version": "1", "server": "", "sessions": [{asked}]}}'
+    return "POST", "/hub/api/ttl/agent", "agent", body
+
+
 async def measure(rounds: int = ROUNDS) -> list[Figure]:
     """Compare two hubs.
 
@@ -213,7 +243,10 @@ async def measure(rounds: int = ROUNDS) -> list[Figure]:
         plugin, stock = Load(one), Load(two)
         await plugin.sign_in()
         await stock.sign_in()
-        return [await compare(plugin, stock, case, rounds) for case in cases()]
+        return [
+            *[await compare(plugin, stock, case, rounds) for case in cases()],
+            await timing(plugin, rounds),
+        ]
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """How fast the end of a session reaches its websockets, and what asking costs.
 
 Real hubs, their npm proxy, real servers with the injected agent, all in processes of
-their own, and real time; takes about six minutes:
+their own, and real time; takes about nine minutes:
     python benchmarks/latency.py
 Every session has a terminal and a kernel's websocket open, behind the proxy, and has
 ended when the last of them is closed. All times are taken here, in the process that
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 USERS = ["ann", "bob", "cem"]
 """Each has a server, which serves many sessions: browsers of its user."""
 
-BATCHES = 3
+BATCHES = 5
 BATCH = 20
 """Sessions that are open at the same time."""
 

@@ -109,7 +109,8 @@ class LoopWatch:
             "at": time.time(),
             "late": late,
             # by what the loop ran, or by other threads that held the interpreter
-            "held": min(late, max(self._busy, process)),
+            # a turn that began while we slept is longer than we come late
+            "held": min(late + TICK, max(self._busy, process)),
             "computing": ended.thread - began.thread,
             "computing_process": process,
             "collecting": self._collecting,

@@ -11,7 +11,7 @@ import pytest
 from support import images
 
 # a busy machine is no failure of a property
-hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.register_profile("any machine", deadline=None, max_examples=60)
 # --hypothesis-profile thorough
 hypothesis.settings.register_profile("thorough", deadline=None, max_examples=2000)
 hypothesis.settings.load_profile("any machine")
@@ -108,6 +108,7 @@ async def hub_process(tmp_path):
 
 LONGEST = (
     "test_hub_versions",
+    "test_faults",
     "test_oldest_agent",
     "test_kills_between_steps",
     "test_kills_while_serving",
@@ -125,7 +126,6 @@ LONGEST = (
     "test_images",
     "test_hub_pages",
     "test_addresses",
-    "test_faults",
     "test_hub_restarts",
     "test_workspace",
     "test_outage",

@@ -15,12 +15,12 @@ from support.garbage import ELSEWHERE
 from support.gate import Gate
 from support.shifted_clock import Shift
 
-IDLE = 15
+IDLE = 25
 LIMITS = {
-    "refused": {"idle_timeout": IDLE, "max_lifetime": 45},
-    "hanging": {"idle_timeout": IDLE, "max_lifetime": 45},
-    "slow": {"idle_timeout": 25},
-    "garbled": {"idle_timeout": 30},
+    "refused": {"idle_timeout": IDLE, "max_lifetime": 80},
+    "hanging": {"idle_timeout": IDLE, "max_lifetime": 80},
+    "slow": {"idle_timeout": 40},
+    "garbled": {"idle_timeout": 45},
     "clocked": {"idle_timeout": IDLE},
 }
 """Users, named after what befalls the way from their servers to the hub."""
@@ -38,12 +38,12 @@ MEMORY = 8
 EARLY, LATE = 0.5, 12.0
 """Seconds around a deadline in which it is kept, on a busy machine."""
 
-PROMPT = 4.0
+PROMPT = 8.0
 """Seconds: less than it takes whoever waits for the hub in vain."""
 
 CUT, LIVE = (4401, "idle"), (None, None)
 
-pytestmark = [images.BOTH_ENDS_IN_FULL, pytest.mark.matrix]
+pytestmark = images.BOTH_ENDS_IN_FULL
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +97,7 @@ async def scenes(town):
         ),
     }
     tasks = {
-        name: asyncio.ensure_future(asyncio.wait_for(scene, 150))
+        name: asyncio.ensure_future(asyncio.wait_for(scene, 300))
         for name, scene in playing.items()
     }
     yield tasks
@@ -283,7 +283,7 @@ async def test_a_servers_clock_may_be_an_hour_off(scenes):
     seen = await scenes["clocked"]
     assert [HOUR, -HOUR, HOUR] == pytest.approx(seen.offsets, abs=LATE)
     assert [0] * 3 == pytest.approx(seen.ages, abs=LATE)
-    assert [IDLE] * 3 == pytest.approx(seen.remaining, abs=5)
+    assert [IDLE] * 3 == pytest.approx(seen.remaining, abs=LATE)
 
 
 async def test_with_a_wrong_clock_people_come_and_go(scenes):

@@ -3,6 +3,8 @@
 What was answered holds after the next start, and all steps are done in the end.
 """
 
+import asyncio
+import contextlib
 from signal import SIGKILL
 from types import SimpleNamespace
 
@@ -37,7 +39,7 @@ USERS = {"logout": "leaver", "idle": "sleeper", "lifetime": "elder"}
 
 CASES = [
     *[("logout", step) for step in ON_DISK],
-    *[("idle", step) for step in SOME],
+    *[("idle", step) for step in ON_DISK],
     *[("lifetime", step) for step in SOME[::2]],
 ]
 
@@ -57,15 +59,31 @@ async def running(tmp_path_factory):
 
 @pytest.fixture
 async def hub(running):
-    """Return the hub; what ends in a test must not concern the bystander."""
+    """Return the hub; what ends in a test must not concern the bystander.
+
+    Who works, and others come and go all the time, also while the hub dies.
+    """
     hub, bystander = running.hub, running.bystander
     hub.die_at(None)
     if hub.process.poll() is not None:
         await hub.start()
+    traffic = asyncio.ensure_future(come_and_go(hub, bystander))
     yield hub
+    traffic.cancel()
+    await asyncio.wait([traffic])
     assert 200 == (await bystander.client.session()).status_code
     assert 200 == await token_status(bystander)
     assert (1, 1, True) == hub.kept("bystander")
+
+
+async def come_and_go(hub, bystander):
+    """Send heartbeats, sign in and out, whether the hub answers or not."""
+    while True:
+        with contextlib.suppress(*NO_ANSWER, AssertionError):
+            await bystander.client.heartbeat()
+            passer_by = await hub.signed_in("passer-by")
+            await passer_by.go("/hub/logout")
+        await asyncio.sleep(0.02)
 
 
 async def sign_in(hub, user):

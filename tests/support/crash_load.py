@@ -39,6 +39,9 @@ c.TTLAuthenticator.user_limits = {limits}
 INTERVAL = 0.3
 """Seconds between two batches."""
 
+WRITING = 8.0
+"""Seconds that one may take on a busy machine; no more than these are lost."""
+
 
 def config():
     """Return the hub's lines for these people."""
@@ -65,6 +68,7 @@ class World:
         self.done = Counter()
         self.served_at = 0.0
         self.active = False
+        self.stopped_at = 0.0
         self._trap = (None, 0, None)
         self._http = hub.client().http
         self._flushed = hub.folder / "flushed"
@@ -106,6 +110,7 @@ class World:
         lives = [asyncio.ensure_future(person.live()) for person in self.people]
         try:
             await until(lambda: holds() or any(life.done() for life in lives))
+            self.stopped_at = self.now()
         finally:
             self.active = False
             await asyncio.gather(*lives)
@@ -144,6 +149,8 @@ class World:
     def crashed(self):
         """Forget what the hub need not remember, but not what it had on disk."""
         began_at = self.flushed_at()
+        known_since = max(began_at, self.served_at)
+        assert self.stopped_at - known_since < INTERVAL + WRITING
         for login in self.logins:
             login.written(began_at)
             login.crashed()
