@@ -17,7 +17,10 @@ class CountingTTLAuthenticator(TTLAuthenticator):
 
 
 def _wrap(hub):
-    hub.config.TTLAuthenticator.authenticator_class = mocking.MockPAMAuthenticator
+    settings = hub.config.TTLAuthenticator
+    settings.authenticator_class = mocking.MockPAMAuthenticator
+    # a browser keeps a mark of an end; those tests know their cookies by name
+    settings.reauthenticate = False
     return CountingTTLAuthenticator
 
 
