@@ -78,6 +78,7 @@ def test_what_holds_up_a_loop_is_named(tmp_path):
     subprocess.run(words, check=True)
     blocks = [json.loads(line) for line in lines.read_text().splitlines()]
     [block] = [b for b in blocks if "blocks_the_loop" in dict(b["long"])]
-    assert 0.15 < block["held"] <= block["late"]
+    # all of it, though we slept while it began
+    assert 0.2 <= block["held"] < block["late"] + 0.006
     assert block["computing"] < 0.15
     assert any(stack.endswith("blocks_the_loop") for stack in block["stacks"])

@@ -33,7 +33,10 @@ def test_an_unused_browser_asks_before_the_warning_and_at_the_end(figures):
 
 def test_what_a_page_gets_is_told(figures):
     """The files once, and some HTML in each page."""
-    files, _ = figures["the timer's files, loaded once by a browser"]
+    script, budget = figures["timer.js gzipped"]
+    assert 1000 < int(script.removesuffix(" bytes"))
+    assert "at most 5120 met" == budget
+    files, _ = figures["all files of the timer, loaded once by a browser"]
     assert 5 < float(files.removesuffix(" KiB")) < 50
     added, _ = figures["added to each page of HTML"]
     assert 500 < int(added.partition(" ")[0]) < 10_000
@@ -43,6 +46,6 @@ def test_what_a_page_gets_is_told(figures):
 def test_a_server_asks_once_in_a_minute(figures, who, requests):
     """And reports activity as often; bytes are those of real exchanges."""
     what = f"a server with open sockets and one session, {who}, in an hour"
-    seen, _ = figures[what]
+    seen, _ = figures[f"{what}, each exchange 60 times"]
     assert f"{requests} requests" == seen.partition(",")[0]
     assert "0.0 KiB" not in seen
