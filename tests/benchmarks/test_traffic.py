@@ -5,6 +5,8 @@ import pytest
 pytest.importorskip("playwright")
 pytest.importorskip("jupyterlab")
 
+pytestmark = pytest.mark.matrix
+
 
 @pytest.fixture(scope="module")
 def figures(run):

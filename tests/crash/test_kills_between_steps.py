@@ -83,7 +83,7 @@ async def come_and_go(hub, bystander):
             await bystander.client.heartbeat()
             passer_by = await hub.signed_in("passer-by")
             await passer_by.go("/hub/logout")
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.2)
 
 
 async def sign_in(hub, user):
