@@ -1,8 +1,9 @@
 """Thousands of people in a hub's databases, as if they had signed in some time ago.
 
-Each has a server that runs, and some browsers: for each of these a hub login cookie
-and the OAuth token that their server got for it. Written before the hub starts, in a
-moment: to sign in thousands of times would take longer than what is measured.
+Each has some browsers, and most of them, or all, a server that runs: for each browser a
+hub login cookie and the OAuth token that the server got for it. Written before the hub
+starts, in a moment: to sign in thousands of times would take longer than what is
+measured.
 """
 
 from __future__ import annotations
@@ -83,14 +84,22 @@ class Crowd:
         ends_at: when the sessions of all browsers that nobody uses end: at even places
             by age, at odd ones because they are idle. Every fifth browser is one of
             them, so that each has a neighbour of the same person that lives.
+        servers: how many people have one that runs, the first ones; all by default.
     """
 
     STEP = 5
 
-    def __init__(self, browsers: int, now: float, ends_at: list[float]) -> None:
+    def __init__(
+        self,
+        browsers: int,
+        now: float,
+        ends_at: Iterable[float] = (),
+        servers: int | None = None,
+    ) -> None:
         self.now = now
         self.secret = secrets.token_bytes(32)
         self.names = [f"user-{n}" for n in range(browsers // PER_USER)]
+        self.running = len(self.names[:servers])
         self._cookie_ids = [secrets.token_hex(16) for _ in self.names]
         self.server_tokens = [secrets.token_hex(16) for _ in self.names]
         self.browsers: list[Browser] = []
@@ -178,13 +187,17 @@ class Crowd:
             roles.create_role(db, role)
         role_id = orm.Role.find(db, "user").id
         numbers = range(1, len(self.names) + 1)
+        # JupyterHub's start deletes the clients of servers that don't run
+        running = numbers[: self.running]
+        names = self.names[: self.running]
+        with_server = self.browsers[: self.running * PER_USER]
         rows: list[tuple[Any, Iterable[dict[str, Any]]]] = [
             (orm.User, map(_user, numbers, self.names, self._cookie_ids)),
-            (orm.OAuthClient, [_client(HUB_CLIENT), *map(_client_of, self.names)]),
-            (orm.Server, (_server(n, self.names[n - 1], port) for n in numbers)),
-            (orm.Spawner, map(_spawner, numbers, self.names)),
-            (orm.APIToken, map(_servers_own, numbers, self.names, self.server_tokens)),
-            (orm.APIToken, map(_token, self.browsers)),
+            (orm.OAuthClient, [_client(HUB_CLIENT), *map(_client_of, names)]),
+            (orm.Server, (_server(n, names[n - 1], port) for n in running)),
+            (orm.Spawner, map(_spawner, running, names)),
+            (orm.APIToken, map(_servers_own, running, names, self.server_tokens)),
+            (orm.APIToken, map(_token, with_server)),
         ]
         for model, values in rows:
             db.execute(model.__table__.insert(), list(values))

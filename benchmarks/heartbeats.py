@@ -10,7 +10,8 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, NamedTuple
 
 from common import STOCK
-from crowd import IDLE_TIMEOUT, MAX_LIFETIME, PER_USER
+from crowd import PER_USER
+from crowded_hub import LIMITS
 from wire import CLICK, JSON, by_cookie, by_token, written
 
 if TYPE_CHECKING:
@@ -24,12 +25,6 @@ HOMES = 40
 
 BY_COOKIE = 6
 """Heartbeats of which one comes from a page of the hub, by cookie."""
-
-LIMITS = f"""
-c.TTLAuthenticator.idle_timeout = {IDLE_TIMEOUT}
-c.TTLAuthenticator.max_lifetime = {MAX_LIFETIME}
-c.TTLAuthenticator.heartbeat_interval = {{interval}}
-"""
 
 
 class Size(NamedTuple):

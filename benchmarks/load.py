@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import gc
 import json
 import re
@@ -23,22 +22,17 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import httpx
 from common import nothing_left_running
-from crowd import SPAWNER, Crowd, store_url
+from crowd import Crowd, store_url
+from crowded_hub import CrowdedHub
 from figures import table
 from heartbeats import Load, Plugin, Size, Stock, home, is_at_hub_page
 from load_figures import Ends, Result, kept, loops, show_blocks, speed
-from played_servers import Servers
-from support.ports import free_port
-from support.process import HubProcess
-from wire import LOSS, Wire, by_cookie, in_parallel, written
+from wire import by_cookie, in_parallel, written
 
 from ttl_authenticator.hub.store import SessionStore
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from crowd import Browser
     from figures import Figure
 
@@ -54,64 +48,28 @@ INTERVAL = 60.0
 SETTLING = 60.0
 """Seconds after the load for what follows from an end."""
 
-CONFIG = """
+WATCH = """
 import sys
 sys.path.append({benchmarks!r})
 import loop_watch
 loop_watch.begin()
-c.JupyterHub.authenticate_prometheus = False
-c.ConfigurableHTTPProxy.api_url = "http://127.0.0.1:{api_port}"
-c.JupyterHub.init_spawners_timeout = -1
-{spawner}
 """
 
 # -- a hub -----------------------------------------------------------------------
 
 
-class Bench:
+class Bench(CrowdedHub):
     """A hub in a folder of its own, with its people, and the load on it."""
 
     def __init__(self, folder: Path, size: Size, kind: type[Plugin]) -> None:
-        self.folder = folder
         self.size = size
         now = time.time()
         self.begins_at = now + size.headroom
-        self.crowd = Crowd(size.sessions, now, ends(size, self.begins_at))
-        self.kind = kind(self.crowd)
-        self.servers = Servers(self.crowd)
-        self.api_port = free_port()
-        config = CONFIG.format(
-            benchmarks=str(Path(__file__).parent),
-            api_port=self.api_port,
-            spawner=SPAWNER,
-        )
-        config += kind.config.format(interval=size.interval)
-        self.hub = HubProcess(folder, config)
-        found = re.search(r'hub_bind_url = "http://127.0.0.1:(\d+)"', self.hub.config)
-        assert found
-        self.wire = Wire(int(found[1]))
-
-    @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator[float]:
-        """Run the hub.
-
-        Yields:
-            The seconds until it served, and its proxy knew all servers.
-        """
-        self.crowd.write(self.folder, self.servers.port)
-        async with self.servers:
-            self.servers.hub = self.wire
-            began = time.perf_counter()
-            try:
-                await self.hub.start()
-                await self._routed()
-                yield time.perf_counter() - began
-            finally:
-                self.wire.close()
-                # the kind way takes the proxy along
-                with contextlib.suppress(Exception):
-                    await asyncio.to_thread(self.hub.stop)
-                await self.hub.close()
+        crowd = Crowd(size.sessions, now, ends(size, self.begins_at))
+        self.kind = kind(crowd)
+        watch = WATCH.format(benchmarks=str(Path(__file__).parent))
+        config = kind.config.format(interval=size.interval)
+        super().__init__(folder, crowd, watch + config)
 
     async def run(self, start: float) -> Result:
         """Warm the hub up and load it."""
@@ -133,14 +91,6 @@ class Bench:
             print(f"  {count} x {what}")
         failed = errors + load.errors.total() + self.servers.failed
         return Result(start, self.begins_at, load, blocks, (before, after), failed)
-
-    async def _routed(self) -> None:
-        # JupyterHub tells the proxy of all servers after it has begun to serve
-        url = f"http://127.0.0.1:{self.api_port}/api/routes"
-        head = {"Authorization": "token proxy-token"}
-        async with httpx.AsyncClient(headers=head, timeout=LOSS) as http:
-            while len((await http.get(url)).json()) <= len(self.crowd.names):  # noqa: ASYNC110
-                await asyncio.sleep(0.5)
 
     async def _warm_up(self, browsers: list[Browser]) -> int:
         """Let each person be active once, and those at hub pages look at one."""

@@ -15,6 +15,7 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
+import growing_hub
 import growth
 import hub
 import latency
@@ -31,6 +32,7 @@ def measured() -> list[Figure]:
     return [
         *asyncio.run(hub.measure()),
         *growth.measure(),
+        *asyncio.run(growing_hub.measure()),
         *asyncio.run(load.measure()),
         *asyncio.run(latency.measure()),
         *asyncio.run(traffic.measure()),

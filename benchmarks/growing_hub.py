@@ -1,0 +1,90 @@
+"""What a request costs in a hub with a thousand sessions, and in one with very many.
+
+Real hubs in processes of their own, one for each size, asked one request after the
+other on a connection that is kept alive; takes some minutes:
+    python benchmarks/growing_hub.py
+Two hundred people have a server that runs, at each size: what servers cost isn't ours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from common import nothing_left_running
+from crowd import PER_USER, Crowd
+from crowded_hub import LIMITS, CrowdedHub
+from figures import Figure, table
+from growth import SIZES
+from heartbeats import Plugin
+from wire import by_cookie, in_parallel, written
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from wire import Wire
+
+INTERVAL = 60
+SERVERS = 200
+REPEATS = 5
+
+
+async def costs(sessions: int) -> tuple[float, float]:
+    """Return the milliseconds of a heartbeat by token, and of a check by cookie.
+
+    Args:
+        sessions: how many there are in the hub.
+    """
+    crowd = Crowd(sessions, time.time(), servers=SERVERS)
+    plugin = Plugin(crowd)
+    asked = crowd.browsers[: crowd.running * PER_USER]
+    beats = [plugin.beat(browser) for browser in asked]
+    checks = [
+        written("GET", "/hub/api/ttl/session", by_cookie(browser)) for browser in asked
+    ]
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        hub = CrowdedHub(Path(folder), crowd, LIMITS.format(interval=INTERVAL))
+        async with hub.running():
+            await in_parallel(hub.wire, beats + checks)
+            return await median(hub.wire, beats), await median(hub.wire, checks)
+
+
+async def median(hub: Wire, requests: list[bytes]) -> float:
+    """Return what one of some requests takes: the median of several runs."""
+    taken = []
+    for _ in range(REPEATS):
+        began = time.perf_counter()
+        for request in requests:
+            answer = await hub.ask(request)
+            if answer.status != 200:
+                raise RuntimeError(answer)
+        taken.append((time.perf_counter() - began) / len(requests) * 1e3)
+    return statistics.median(taken)
+
+
+async def measure(sizes: Iterable[int] = SIZES) -> list[Figure]:
+    """Measure hubs of some sizes, one after the other."""
+    found = [await costs(size) for size in sizes]
+    beats, checks = (
+        " / ".join(f"{ms:.2f}" for ms in one) for one in zip(*found, strict=True)
+    )
+    told = " / ".join(f"{size:,}" for size in sizes)
+    return [
+        Figure(
+            f"a heartbeat, whole, in a hub with {told} sessions",
+            f"{beats} ms",
+        ),
+        Figure(
+            "a question of a page about its session, whole, likewise", f"{checks} ms"
+        ),
+    ]
+
+
+if __name__ == "__main__":
+    with nothing_left_running():
+        sys.stdout.write(table(asyncio.run(measure())))
