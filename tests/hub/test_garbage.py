@@ -15,7 +15,8 @@ from pathlib import Path
 
 def watch():
     while True:
-        Path("spared.new").write_text(str(gc.get_freeze_count()))
+        seen = gc.get_freeze_count(), gc.get_threshold()[0]
+        Path("spared.new").write_text(" ".join(map(str, seen)))
         Path("spared.new").rename("spared")
         time.sleep(0.05)
 
@@ -23,14 +24,24 @@ threading.Thread(target=watch, daemon=True).start()
 """
 
 
+SETTLED_AT_ONCE = """
+from ttl_authenticator.hub import garbage
+garbage.SETTLED = 0.1
+"""
+
+
 async def test_a_hub_that_serves_spares_what_its_start_has_made(hub_process, tmp_path):
-    """Hundreds of thousands of things, modules included, and not before it serves."""
-    hub = await hub_process(WATCHED).start()
+    """Hundreds of thousands of things, modules included, and not before it serves.
 
-    def spared():
-        return int((tmp_path / "spared").read_text())
+    Then Python looks through the rest less often.
+    """
+    hub = await hub_process(WATCHED + SETTLED_AT_ONCE).start()
 
-    await until(lambda: spared() > 100_000)
+    def seen():
+        return list(map(int, (tmp_path / "spared").read_text().split()))
+
+    await until(lambda: seen()[0] > 100_000)
+    await until(lambda: seen()[1] == garbage.YOUNG)
     assert 200 == (await hub.client().go("/hub/login")).status_code
 
 
@@ -40,6 +51,7 @@ def steps(monkeypatch):
     done = []
     monkeypatch.setattr(gc, "collect", lambda: done.append("collect"))
     monkeypatch.setattr(gc, "freeze", lambda: done.append("freeze"))
+    monkeypatch.setattr(gc, "set_threshold", lambda *numbers: done.append(numbers))
     monkeypatch.setattr(serving, "LOOK", 0.01)
     monkeypatch.setattr(garbage, "SETTLED", 0.01)
     return done
@@ -48,7 +60,17 @@ def steps(monkeypatch):
 async def test_garbage_is_not_spared(steps):
     """It is collected before; what the first minute brings is treated likewise."""
     await garbage.spare_what_stays(SimpleNamespace(http_server=object()))
-    assert ["collect", "freeze"] * 2 == steps
+    assert ["collect", "freeze"] * 2 == steps[:4]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [(700, garbage.YOUNG), (50_000, 50_000), (0, None)]
+)
+async def test_what_somebody_has_set_stays(steps, monkeypatch, before, after):
+    """Only more is made of Python's own number, and nothing of none."""
+    monkeypatch.setattr(gc, "get_threshold", lambda: (before, 10, 10))
+    await garbage.spare_what_stays(SimpleNamespace(http_server=object()))
+    assert ([] if after is None else [(after, 10, 10)]) == steps[4:]
 
 
 async def test_nothing_is_spared_before_the_hub_serves(steps):

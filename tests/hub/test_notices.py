@@ -431,6 +431,32 @@ async def test_one_server_does_not_hold_up_another(servers, told):
     assert not waiting.done()
 
 
+async def test_a_crowd_is_told_one_between_two_turns_of_the_loop(servers, told):
+    """What else the hub has to do comes in between."""
+    loop, turn, began = asyncio.get_running_loop(), itertools.count(), []
+
+    def count():
+        nonlocal ticking
+        now.append(next(turn))
+        ticking = loop.call_soon(count)
+
+    def find(server):
+        began.append(now[-1])
+        return servers.spawners.get(server)
+
+    now, told.find = [0], find
+    ticking = loop.call_soon(count)
+    try:
+        crowd = [Server(number, "") for number in range(100, 130)]
+        for server in crowd:
+            servers.start(server, f"user-{server.user_id}")
+        outcomes = await asyncio.gather(*map(told.tell, crowd))
+    finally:
+        ticking.cancel()
+    assert {Outcome.ACKNOWLEDGED} == set(outcomes)
+    assert 30 == len(began) == len(set(began))
+
+
 async def test_only_so_many_at_a_time(servers, told):
     """Servers are many when a department's sessions end together."""
     go = asyncio.Event()

@@ -10,6 +10,7 @@ import fcntl
 import os
 import re
 import socket
+import threading
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -81,6 +82,8 @@ class Database:
         self.place = place(url)
         self._exclusive = exclusive
         self._lock_file: int | None = None
+        # threads that write and the hub's loop may close at the same time
+        self._closing = threading.Lock()
         self._closed = False
         self._connection: Any = None
         self._engine = _create_engine(_parse(url), **options)
@@ -118,7 +121,8 @@ class Database:
         """Close all connections, and leave the database to others."""
         self._closed = True
         self._engine.dispose()
-        lock_file, self._lock_file = self._lock_file, None
+        with self._closing:
+            lock_file, self._lock_file = self._lock_file, None
         if lock_file is not None:
             os.close(lock_file)
 

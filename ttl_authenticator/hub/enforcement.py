@@ -33,7 +33,7 @@ LAST_RETRY = 60.0
 LONGEST_WAIT = 1.0
 """Seconds between two looks at the deadlines: the machine may have slept."""
 
-CROWD = 50
+CROWD = 20
 """Sessions marked as ended between two turns of the hub's loop, at most."""
 
 TOGETHER = 10

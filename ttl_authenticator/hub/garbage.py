@@ -20,6 +20,13 @@ if TYPE_CHECKING:
 SETTLED = 60.0
 """Seconds after which a hub has read its users and asked its servers."""
 
+YOUNG = 3_000
+"""Things made between two looks at the latest ones only.
+
+With Python's own number a crowd's ends survive so many of these looks that Python looks
+through all that isn't spared, again and again.
+"""
+
 
 @contextmanager
 def no_collection() -> Iterator[None]:
@@ -39,6 +46,8 @@ def no_collection() -> Iterator[None]:
 async def spare_what_stays(app: Any) -> None:
     """Let Python never again look through what the start of a hub has made.
 
+    And less often through the rest.
+
     Args:
         app: the hub; what is there when it begins to serve is there to stay, and so is
             what the first minute brings: JupyterHub reads its users behind the start.
@@ -49,3 +58,6 @@ async def spare_what_stays(app: Any) -> None:
         # garbage isn't to be spared
         gc.collect()
         gc.freeze()
+    young, *others = gc.get_threshold()
+    if young:  # none: somebody has turned it off
+        gc.set_threshold(max(young, YOUNG), *others)

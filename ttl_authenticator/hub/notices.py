@@ -68,6 +68,7 @@ class Notices:
         self.unmonitored = unmonitored
         self.log = log
         self._parallel = asyncio.Semaphore(PARALLEL)
+        self._turn = asyncio.Lock()
         self._of_user: dict[int, asyncio.Semaphore] = {}
         self._waiting: dict[Server, list[asyncio.Future[Outcome]]] = {}
         self._ended: set[Server] = set()
@@ -142,6 +143,7 @@ class Notices:
             server.user_id, asyncio.Semaphore(PARALLEL_OF_USER)
         )
         async with of_user, self._parallel:
+            await self._in_turn()
             try:
                 spawner = self.find(server)
                 if spawner is None or spawner.server is None:
@@ -157,6 +159,12 @@ class Notices:
             self.agents.heard(server, version)
             return Outcome.ACKNOWLEDGED
         return Outcome.FAILED if status >= 500 else Outcome.NO_AGENT
+
+    async def _in_turn(self) -> None:
+        # one between two turns of the hub's loop: the busier it is, the slower a crowd
+        # of servers is told, each of which asks at once
+        async with self._turn:
+            await asyncio.sleep(0)
 
     async def _report(self, server: Server, problem: str) -> None:
         name = "of somebody"
