@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 ARGS = [
     "--no-sandbox",
     "--disable-gpu",
+    # pages live for seconds: what an optimizing compiler saves they never get back
+    "--js-flags=--no-opt",
     "--disable-quic",
     "--disable-background-networking",
     "--disable-component-update",

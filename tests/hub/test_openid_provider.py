@@ -10,7 +10,7 @@ import pytest
 from jupyterhub.auth import Authenticator
 from oauthenticator.generic import GenericOAuthenticator
 from support.client import query
-from support.openid import OpenIDProvider, come_back, fill_in, knock, sign_in
+from support.openid import IMPATIENT, OpenIDProvider, come_back, fill_in, knock, sign_in
 from tornado.httpclient import HTTPClientError
 from tornado.web import HTTPError
 from traitlets.config import Config
@@ -66,6 +66,7 @@ class Direct:
 
     def __init__(self, provider, **settings):
         self.provider = provider
+        settings = {"http_request_kwargs": IMPATIENT, **settings}
         config = Config({"GenericOAuthenticator": provider.settings(**settings)})
         self.authenticator = GenericOAuthenticator(config=config)
         self.auth = (provider.client_id, provider.client_secret)

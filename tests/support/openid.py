@@ -19,6 +19,13 @@ CRYPT_KEY = b"k" * 32
 PROVIDER_COOKIE = "provider-session"
 
 
+PATIENT = {"request_timeout": 20, "connect_timeout": 20}
+"""Seconds for a provider that answers, if slowly: the machine may be busy."""
+
+IMPATIENT = {"request_timeout": 1.0, "connect_timeout": 20}
+"""The same for one that is known to hang."""
+
+
 class OpenIDProvider:
     """A provider in a process of its own.
 
@@ -139,7 +146,7 @@ class OpenIDProvider:
             "enable_auth_state": True,
             "allow_all": True,
             "login_service": "the provider",
-            "http_request_kwargs": {"request_timeout": 2, "connect_timeout": 2},
+            "http_request_kwargs": PATIENT,
             **settings,
         }
 
