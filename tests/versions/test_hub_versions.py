@@ -18,29 +18,24 @@ WITH_SERVERS = ["agent/test_ends.py", "agent/test_look_again.py"]
 
 MODULES = [*modules_of("core"), *modules_of("hub"), *WITH_SERVERS]
 
-ALWAYS = {
-    *modules_of("core"),
-    "agent/test_look_again.py",
-    "hub/test_agent_endpoint.py",
-    "hub/test_agents.py",
-    "hub/test_in_force.py",
-    "hub/test_journal.py",
-    "hub/test_limits_hook.py",
-    "hub/test_logout.py",
-    "hub/test_look_ups.py",
-    "hub/test_provider_login.py",
-    "hub/test_renewal.py",
-    "hub/test_session_endpoint.py",
-    "hub/test_signing_in.py",
-    "hub/test_store.py",
-    "hub/test_tokens.py",
-    "hub/test_traits.py",
-    "hub/test_wrapped_handlers.py",
-    "hub/test_wrapping.py",
+SELDOM = {
+    "agent/test_ends.py",
+    "hub/test_bootstrap.py",
+    "hub/test_fuzzing.py",
+    "hub/test_hooks_live.py",
+    "hub/test_jupyterhub_suite.py",
+    "hub/test_oauthenticator_suite.py",
+    "hub/test_openid_provider.py",
+    "hub/test_provider_outage.py",
+    "hub/test_report_only.py",
+    "hub/test_restart.py",
+    "hub/test_sessions_model.py",
+    "hub/test_spawner_forms.py",
+    "hub/test_wrapped_logins.py",
 }
-"""What runs with the oldest versions in each run: what touches JupyterHub most.
+"""What runs with the oldest versions with ``--matrix`` only: it takes minutes.
 
-The rest takes minutes, and runs with ``--matrix``.
+All else runs with them in each run.
 """
 
 # JupyterHub 5 has schemas that a newer jupyter_events complains of
@@ -49,7 +44,7 @@ OPTIONS = ["-W", "ignore:The `version` property of an event schema must be a str
 
 def case(environment, module):
     """Return the parameters of an item."""
-    is_always = environment is OLDEST_HUB and module in ALWAYS
+    is_always = environment is OLDEST_HUB and module not in SELDOM
     marks = () if is_always else pytest.mark.matrix
     name = f"{environment}-{module.removesuffix('.py')}"
     return pytest.param(environment, module, marks=marks, id=name)
