@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from common import nothing_left_running
+from common import STOCK, nothing_left_running
 from crowd import PER_USER, Crowd
 from crowded_hub import LIMITS, CrowdedHub
 from figures import Figure, table
@@ -34,11 +34,14 @@ SERVERS = 200
 REPEATS = 5
 
 
-async def costs(sessions: int) -> tuple[float, float]:
-    """Return the milliseconds of a heartbeat by token, and of a check by cookie.
+async def costs(sessions: int) -> tuple[float, float, float]:
+    """Return what a hub takes to start, and for a heartbeat and a question of a page.
 
     Args:
         sessions: how many there are in the hub.
+
+    Returns:
+        Seconds of the start; milliseconds of the others.
     """
     crowd = Crowd(sessions, time.time(), servers=SERVERS)
     plugin = Plugin(crowd)
@@ -49,9 +52,18 @@ async def costs(sessions: int) -> tuple[float, float]:
     ]
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         hub = CrowdedHub(Path(folder), crowd, LIMITS.format(interval=INTERVAL))
-        async with hub.running():
+        async with hub.running() as start:
             await in_parallel(hub.wire, beats + checks)
-            return await median(hub.wire, beats), await median(hub.wire, checks)
+            took = [await median(hub.wire, requests) for requests in (beats, checks)]
+            return start, took[0], took[1]
+
+
+async def stock_start(sessions: int) -> float:
+    """Return the seconds that a stock hub with the same people takes to start."""
+    crowd = Crowd(sessions, time.time(), servers=SERVERS)
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        async with CrowdedHub(Path(folder), crowd, STOCK).running() as start:
+            return start
 
 
 async def median(hub: Wire, requests: list[bytes]) -> float:
@@ -70,15 +82,17 @@ async def median(hub: Wire, requests: list[bytes]) -> float:
 async def measure(sizes: Iterable[int] = SIZES) -> list[Figure]:
     """Measure hubs of some sizes, one after the other."""
     found = [await costs(size) for size in sizes]
-    beats, checks = (
-        " / ".join(f"{ms:.2f}" for ms in one) for one in zip(*found, strict=True)
-    )
-    told = " / ".join(f"{size:,}" for size in sizes)
+    starts, *took = zip(*found, strict=True)
+    beats, checks = (" / ".join(f"{ms:.2f}" for ms in one) for one in took)
+    told, most = " / ".join(f"{size:,}" for size in sizes), max(sizes)
+    stock = await stock_start(most)
     return [
         Figure(
-            f"a heartbeat, whole, in a hub with {told} sessions",
-            f"{beats} ms",
+            f"start of a hub with {most:,} sessions of {most // PER_USER:,} people, "
+            f"{SERVERS} of whom have a server",
+            f"{starts[-1]:.1f} s (stock {stock:.1f} s)",
         ),
+        Figure(f"a heartbeat, whole, in a hub with {told} sessions", f"{beats} ms"),
         Figure(
             "a question of a page about its session, whole, likewise", f"{checks} ms"
         ),

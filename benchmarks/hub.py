@@ -42,6 +42,16 @@ QUIET = (
     "c.Spawner.pre_spawn_hook = tell\n"
 )
 
+BEFORE = """
+from ttl_authenticator.hub import handlers
+
+# JupyterHub finds the token and all that it may do, as for any other request
+del handlers.SessionHandler.get_current_user_token
+del handlers.AskingHandler._resolve_roles_and_scopes
+handlers.SessionHandler._from_server = True
+"""
+"""Configuration of a hub that spares a server's heartbeat nothing."""
+
 SESSION_ID = "SESSION-ID"
 """Stands in the body of a request for that of the browser."""
 
@@ -239,12 +249,20 @@ async def measure(rounds: int = ROUNDS) -> list[Figure]:
     Args:
         rounds: of each comparison; the median is told, and the range.
     """
-    async with running_hub(QUIET) as one, running_hub(QUIET + STOCK) as two:
-        plugin, stock = Load(one), Load(two)
-        await plugin.sign_in()
-        await stock.sign_in()
+    async with (
+        running_hub(QUIET) as one,
+        running_hub(QUIET + STOCK) as two,
+        running_hub(QUIET + BEFORE) as three,
+    ):
+        plugin, stock, before = loads = Load(one), Load(two), Load(three)
+        for load in loads:
+            await load.sign_in()
+        [unspared] = [case for case in cases() if case.budget == BEAT]
+        what = f"{unspared.what}, if JupyterHub looked for tokens and scopes"
+        unspared = unspared._replace(what=what, budget=None)
         return [
             *[await compare(plugin, stock, case, rounds) for case in cases()],
+            await compare(before, stock, unspared, rounds),
             await timing(plugin, rounds),
         ]
 

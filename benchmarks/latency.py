@@ -53,6 +53,9 @@ TABS = (1, 10)
 BEAT = 10.0
 """The heartbeat interval where requests are counted, in seconds."""
 
+EARLY = 0.1
+"""Seconds by which two clocks' readings may differ, of one and the same deadline."""
+
 MINUTES = 2
 """For how long requests are counted."""
 
@@ -97,7 +100,7 @@ class Browser:
             due: when it should come.
 
         Raises:
-            RuntimeError: it ended for another reason.
+            RuntimeError: it ended for another reason, or too early.
         """
         await asyncio.wait_for(
             asyncio.gather(*(socket.reading for socket in self.sockets)),
@@ -107,6 +110,9 @@ class Browser:
         codes = {socket.closed for socket in self.sockets}
         if codes != {(4401, reason)}:
             msg = f"closed with {codes}, not by {reason}"
+            raise RuntimeError(msg)
+        if seconds < -EARLY:
+            msg = f"closed {-seconds:.2f} s before the end"
             raise RuntimeError(msg)
         return End(self.server, due, seconds)
 

@@ -166,7 +166,7 @@ def pytest_collection_modifyitems(config, items):
     if config.getoption("--image") != images.OWN.name:
         items[:] = [item for item in items if _chosen_image(item) is images.OWN]
     if not config.getoption("--matrix"):
-        between = pytest.mark.skip(reason="between the ends: --matrix")
+        between = pytest.mark.skip(reason="with --matrix only")
         for item in items:
             if item.get_closest_marker("matrix"):
                 item.add_marker(between)

@@ -3,11 +3,14 @@
 import asyncio
 import itertools
 import time
+from contextlib import suppress
 from pathlib import Path
+from signal import SIGKILL
 
 import pytest
 import support
 from support import images
+from support.crash import NO_ANSWER
 from support.server import Page
 from support.standing import StandingHub
 from support.visitors import Visitor
@@ -21,6 +24,20 @@ PROBE = str(Path(support.__file__).with_name("probe"))
 
 EMPTY = {"sessions": 0, "handlers": 0, "websockets": 0}
 
+DIES = """
+import os, signal
+from pathlib import Path
+from ttl_authenticator.hub.enforcement import Enforcement
+
+def tell(self, servers, session, usual=Enforcement._tell):
+    if servers and Path("die").exists():
+        os.kill(os.getpid(), signal.SIGKILL)
+    return usual(self, servers, session)
+
+Enforcement._tell = tell
+"""
+"""A hub that dies where a server would be told of an end, if it finds a file."""
+
 pytestmark = images.BOTH_ENDS_IN_FULL
 
 
@@ -28,7 +45,7 @@ pytestmark = images.BOTH_ENDS_IN_FULL
 async def hub(image, tmp_path_factory):
     """Return a hub whose proxy and server of alice outlive it."""
     spawner = image.spawner(PYTHONPATH=PROBE, JUPYTER_CONFIG_PATH=PROBE)
-    hub = StandingHub(tmp_path_factory.mktemp("hub"), spawner)
+    hub = StandingHub(tmp_path_factory.mktemp("hub"), spawner, DIES)
     try:
         await hub.open()
         await hub.start_server("alice")
@@ -98,6 +115,23 @@ async def test_200_websockets_outlive_the_hub_and_end_with_their_session(hub):
     await asyncio.gather(*(socket.until("all-42") for socket in of_the_same))
     await stays.sign_out()
     assert {(4401, "logout")} == await closed([stays.terminal, *theirs])
+    await until_empty(stays.page)
+
+
+async def test_an_end_of_which_a_crash_kept_the_servers_is_told_by_the_next_hub(hub):
+    """The end is on disk, and no server has heard of it when the hub dies."""
+    stays, leaves = [await Visitor.arrive(hub, "alice") for _ in range(2)]
+    die = hub.folder / "die"
+    die.touch()
+    with suppress(*NO_ANSWER):
+        await leaves.client.go("/hub/logout")
+    assert -SIGKILL == await hub.wait()
+    die.unlink()
+    assert leaves.terminal.is_open
+    await hub.start()
+    assert {(4401, "logout")} == await closed([leaves.terminal])
+    await stays.work()
+    await stays.sign_out()
     await until_empty(stays.page)
 
 

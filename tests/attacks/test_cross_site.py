@@ -15,7 +15,6 @@ from support.client import BY_HUMAN, HUB_COOKIE, SESSION_ID_COOKIE
 from support.openid import fill_in, knock, sign_in
 from support.ports import free_port
 
-from ttl_authenticator.agent import handlers as agents_handlers
 from ttl_authenticator.hub import guard, handlers
 from ttl_authenticator.hub.marks import NAME as MARK
 
@@ -139,6 +138,10 @@ def test_every_route_of_the_agent_is_classified():
         version="v",
         hub_url=lambda path: url_path_join("/hub/", path),
     )
+    try:
+        from ttl_authenticator.agent import handlers as agents_handlers
+    except ImportError:
+        pytest.skip("this JupyterHub has no Jupyter Server beside it")
     routes = agents_handlers.routes(pages, watch=None, heartbeats=None, version="1")
     assert set(IN_A_SERVER) == {route.replace("\\-", "-") for route, *_ in routes}
 

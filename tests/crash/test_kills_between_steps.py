@@ -50,8 +50,12 @@ async def running(tmp_path_factory):
     hub = StepsHub(tmp_path_factory.mktemp("steps"))
     try:
         await hub.start()
-        yield SimpleNamespace(hub=hub, bystander=await sign_in(hub, "bystander"))
+        bystander = await sign_in(hub, "bystander")
+        running = SimpleNamespace(hub=hub, bystander=bystander, comings=0, tests=0)
+        yield running
         hub.stop()
+        # there was traffic in each test
+        assert running.comings >= running.tests > 0
         assert "Traceback" not in hub.log
     finally:
         await hub.close()
@@ -67,7 +71,8 @@ async def hub(running):
     hub.die_at(None)
     if hub.process.poll() is not None:
         await hub.start()
-    traffic = asyncio.ensure_future(come_and_go(hub, bystander))
+    traffic = asyncio.ensure_future(come_and_go(running))
+    running.tests += 1
     yield hub
     traffic.cancel()
     await asyncio.wait([traffic])
@@ -76,13 +81,13 @@ async def hub(running):
     assert (1, 1, True) == hub.kept("bystander")
 
 
-async def come_and_go(hub, bystander):
+async def come_and_go(running):
     """Send heartbeats, sign in and out, whether the hub answers or not."""
     while True:
         with contextlib.suppress(*NO_ANSWER, AssertionError):
-            await bystander.client.heartbeat()
-            passer_by = await hub.signed_in("passer-by")
-            await passer_by.go("/hub/logout")
+            await running.bystander.client.heartbeat()
+            passer_by = await running.hub.signed_in("passer-by")
+            running.comings += (await passer_by.go("/hub/logout")).status_code == 302
         await asyncio.sleep(0.2)
 
 

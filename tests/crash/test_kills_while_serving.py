@@ -33,6 +33,10 @@ async def test_what_ended_stays_ended_and_what_lives_goes_on(world, crashes):
         await world.start()
         await world.check(at_most=20)
     await world.check_to_the_end()
+    assert crashes // 2 == world.kills
+    # nothing of the load was left undone
+    rarest = min(world.done[action] for action in ["sign_in", *ACTIONS])
+    assert rarest >= crashes // 10, world.done
 
 
 async def test_activity_is_on_disk_with_the_next_batch(world):

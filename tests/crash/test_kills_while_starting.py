@@ -14,17 +14,15 @@ async def test_a_start_or_stop_that_is_cut_off_revives_and_loses_nothing(
     began = time.monotonic()
     await world.start()
     start, chance = time.monotonic() - began, world.random
-    left = crashes - crashes // 2
-    while left > 0:
+    wanted = crashes - crashes // 2
+    while world.kills < wanted:
         orderly = (SIGTERM, chance.uniform(0, 1))
         await world.live_until(orderly, (SIGKILL, orderly[1] + chance.uniform(0, STOP)))
         world.crashed()
-        cut_off = min(left - 1, chance.randint(1, 4))
-        for _ in range(cut_off):
+        for _ in range(chance.randint(1, 4)):
             world.launch()
             await world.live_until((SIGKILL, chance.uniform(0, 1.2 * start)))
             world.crashed()
-        left -= 1 + cut_off
         await world.start()
         await world.check(at_most=20)
     await world.check_to_the_end()

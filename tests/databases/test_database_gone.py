@@ -24,6 +24,9 @@ busy machine takes, far less than the outage."""
 USUAL = 1.0
 """Seconds: the hub waits for a store that is silent for two, once, and then no more."""
 
+SLACK = 1.0
+"""Seconds by which activity may be counted from earlier: a report says how long ago."""
+
 NAMES = ["ann", "ben", "cem", "dot", "eli"]
 
 CONFIG = """
@@ -95,14 +98,19 @@ def turns(word, seconds):
         number += 1
 
 
-def ends(url):
-    """Return why each person's session ended, as the table has it."""
+def stored(url, column):
+    """Return what the table has in a column, by user."""
     engine = sa.create_engine(url)
     with engine.connect() as connection:
-        query = 'SELECT "user", reason FROM ttl_sessions'
+        query = f'SELECT "user", {column} FROM ttl_sessions'
         found = dict(tuple(row) for row in connection.exec_driver_sql(query))
     engine.dispose()
     return found
+
+
+def ends(url):
+    """Return why each person's session ended, as the table has it."""
+    return stored(url, "reason")
 
 
 @contextlib.contextmanager
@@ -127,6 +135,7 @@ async def test_a_minute_without_the_sessions_database(hub_process):
         gate.silence()
         await people.use(turns("silent", SILENT))
         assert 401 == (await sleeper.session()).status_code
+        last_seen = time.time()
         await people.check()
         assert max(people.seconds) < LATE
         assert statistics.median(people.seconds) < USUAL
@@ -138,6 +147,8 @@ async def test_a_minute_without_the_sessions_database(hub_process):
         expected = dict.fromkeys(people.living) | dict.fromkeys(people.left, "logout")
         expected |= {"sleeper": "idle"}
         await until(lambda: expected == ends(url))
+        active_at = stored(url, "active_at")
+        assert min(active_at[name] for name in people.living) >= last_seen - SLACK
         await people.check()
 
         # what was written is enough: nothing is left in memory alone

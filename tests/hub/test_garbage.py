@@ -1,5 +1,6 @@
 """When Python looks for garbage in a hub: what stays is looked through once."""
 
+import asyncio
 import gc
 from types import SimpleNamespace
 
@@ -47,30 +48,46 @@ async def test_a_hub_that_serves_spares_what_its_start_has_made(hub_process, tmp
 
 @pytest.fixture
 def steps(monkeypatch):
-    """Return what is done instead of collecting and freezing, in a second or none."""
+    """Return what is done instead, at a quick pace, until the fourth collection."""
     done = []
-    monkeypatch.setattr(gc, "collect", lambda: done.append("collect"))
+
+    def collect():
+        done.append("collect")
+        if done.count("collect") == 4:
+            raise asyncio.CancelledError
+
+    monkeypatch.setattr(gc, "collect", collect)
     monkeypatch.setattr(gc, "freeze", lambda: done.append("freeze"))
     monkeypatch.setattr(gc, "set_threshold", lambda *numbers: done.append(numbers))
     monkeypatch.setattr(serving, "LOOK", 0.01)
     monkeypatch.setattr(garbage, "SETTLED", 0.01)
+    monkeypatch.setattr(garbage, "EVERY", 0.01)
     return done
 
 
 async def test_garbage_is_not_spared(steps):
     """It is collected before; what the first minute brings is treated likewise."""
-    await garbage.spare_what_stays(SimpleNamespace(http_server=object()))
+    with pytest.raises(asyncio.CancelledError):
+        await garbage.collect_quietly(SimpleNamespace(http_server=object()))
     assert ["collect", "freeze"] * 2 == steps[:4]
 
 
-@pytest.mark.parametrize(
-    ("before", "after"), [(700, garbage.YOUNG), (50_000, 50_000), (0, None)]
-)
-async def test_what_somebody_has_set_stays(steps, monkeypatch, before, after):
-    """Only more is made of Python's own number, and nothing of none."""
+@pytest.mark.parametrize(("before", "after"), [(700, garbage.YOUNG), (50_000, 50_000)])
+async def test_all_is_looked_through_in_turns_of_their_own(
+    steps, monkeypatch, before, after
+):
+    """And no longer by itself; a number that somebody has raised stays."""
     monkeypatch.setattr(gc, "get_threshold", lambda: (before, 10, 10))
-    await garbage.spare_what_stays(SimpleNamespace(http_server=object()))
-    assert ([] if after is None else [(after, 10, 10)]) == steps[4:]
+    with pytest.raises(asyncio.CancelledError):
+        await garbage.collect_quietly(SimpleNamespace(http_server=object()))
+    assert [(after, 10, garbage.NEVER), "collect", "collect"] == steps[4:]
+
+
+async def test_what_somebody_has_turned_off_stays_off(steps, monkeypatch):
+    """Nothing is collected but once before it is spared."""
+    monkeypatch.setattr(gc, "get_threshold", lambda: (0, 10, 10))
+    await garbage.collect_quietly(SimpleNamespace(http_server=object()))
+    assert ["collect", "freeze"] * 2 == steps
 
 
 async def test_nothing_is_spared_before_the_hub_serves(steps):
@@ -83,7 +100,8 @@ async def test_nothing_is_spared_before_the_hub_serves(steps):
             looks.append(list(steps))
             return object() if len(looks) == 3 else None
 
-    await garbage.spare_what_stays(App())
+    with pytest.raises(asyncio.CancelledError):
+        await garbage.collect_quietly(App())
     assert [[]] * 3 == looks
     assert ["collect", "freeze"] == steps[:2]
 

@@ -5,9 +5,11 @@ not answer later.
 """
 
 import asyncio
+import statistics
 import threading
 import time
 from collections import Counter
+from signal import SIGKILL
 
 from support.client import HUB_COOKIE
 from support.crash import NO_ANSWER
@@ -42,6 +44,9 @@ INTERVAL = 0.3
 WRITING = 8.0
 """Seconds that one may take on a busy machine; no more than these are lost."""
 
+USUALLY = 3 * INTERVAL
+"""Seconds of activity lost in half of all crashes, at most."""
+
 
 def config():
     """Return the hub's lines for these people."""
@@ -69,6 +74,8 @@ class World:
         self.served_at = 0.0
         self.active = False
         self.stopped_at = 0.0
+        self.lost = []
+        self.kills = 0
         self._trap = (None, 0, None)
         self._http = hub.client().http
         self._flushed = hub.folder / "flushed"
@@ -150,7 +157,10 @@ class World:
         """Forget what the hub need not remember, but not what it had on disk."""
         began_at = self.flushed_at()
         known_since = max(began_at, self.served_at)
-        assert self.stopped_at - known_since < INTERVAL + WRITING
+        self.lost.append(self.stopped_at - known_since)
+        assert self.lost[-1] < INTERVAL + WRITING
+        # an orderly stop may have been done before
+        self.kills += self.hub.process.poll() == -SIGKILL
         for login in self.logins:
             login.written(began_at)
             login.crashed()
@@ -179,6 +189,7 @@ class World:
         """Check all of it, and that each end is finished."""
         await self.check()
         await until(lambda: self.hub.unfinished() == 0)
+        assert statistics.median(self.lost) < USUALLY
         assert "Traceback" not in self.hub.log
 
     async def _check_all(self, left):

@@ -25,7 +25,7 @@ async def spare_nothing(_app):
     """Leave Python's garbage as it is: this process outlives many hubs."""
 
 
-startup.spare_what_stays = spare_nothing
+startup.collect_quietly = spare_nothing
 
 SERVICE = "reports"
 SERVICE_TOKEN = "secret-of-the-service-reports"

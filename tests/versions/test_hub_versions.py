@@ -16,10 +16,17 @@ from support.versions import HUBS_BETWEEN, OLDEST_HUB, PROJECT, ROOT, modules_of
 WITH_SERVERS = ["agent/test_ends.py", "agent/test_look_again.py"]
 """Those of the agent's tests in which a hub starts servers and tells them of ends."""
 
-MODULES = [*modules_of("core"), *modules_of("hub"), *WITH_SERVERS]
+MODULES = [
+    *modules_of("core"),
+    *modules_of("hub"),
+    *modules_of("attacks"),
+    *WITH_SERVERS,
+]
 
 SELDOM = {
     "agent/test_ends.py",
+    "attacks/test_hostile_text.py",
+    "attacks/test_other_users.py",
     "hub/test_bootstrap.py",
     "hub/test_fuzzing.py",
     "hub/test_hooks_live.py",

@@ -23,8 +23,16 @@ SETTLED = 60.0
 YOUNG = 3_000
 """Things made between two looks at the latest ones only.
 
-With Python's own number a crowd's ends survive so many of these looks that Python looks
-through all that isn't spared, again and again.
+With Python's own number what a crowd's ends need survives these looks.
+"""
+
+NEVER = 1_000_000
+"""Looks at the latest things before Python looks through everything by itself."""
+
+EVERY = 300.0
+"""Seconds between two looks through everything, in a turn of the loop for that alone.
+
+By itself Python does it in the middle of the work, under load each few seconds.
 """
 
 
@@ -43,10 +51,10 @@ def no_collection() -> Iterator[None]:
             gc.enable()
 
 
-async def spare_what_stays(app: Any) -> None:
+async def collect_quietly(app: Any) -> None:
     """Let Python never again look through what the start of a hub has made.
 
-    And less often through the rest.
+    And through the rest now and then, until cancelled.
 
     Args:
         app: the hub; what is there when it begins to serve is there to stay, and so is
@@ -58,6 +66,11 @@ async def spare_what_stays(app: Any) -> None:
         # garbage isn't to be spared
         gc.collect()
         gc.freeze()
-    young, *others = gc.get_threshold()
-    if young:  # none: somebody has turned it off
-        gc.set_threshold(max(young, YOUNG), *others)
+    young, middle, _ = gc.get_threshold()
+    if not young:
+        # somebody has turned it off
+        return
+    gc.set_threshold(max(young, YOUNG), middle, NEVER)
+    while True:
+        await asyncio.sleep(EVERY)
+        gc.collect()

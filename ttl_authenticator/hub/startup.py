@@ -24,7 +24,7 @@ from .database import place
 from .end_hook import EndHook
 from .enforcement import Enforcement
 from .findings import Finding, Level
-from .garbage import no_collection, spare_what_stays
+from .garbage import collect_quietly, no_collection
 from .in_force import LimitsInForce
 from .journal import Journal
 from .lean_users import LeanUsers
@@ -133,7 +133,7 @@ def start(authenticator: TTLAuthenticator, app: Any) -> HubSessions:
     for environment in ("jinja2_env", "jinja2_env_sync"):
         pages.install(app.tornado_settings[environment])
     meanwhile = [servers.tell_all(notices)] if notices else []
-    sessions.begin(spare_what_stays(app), *meanwhile)
+    sessions.begin(collect_quietly(app), *meanwhile)
     log.info("Limits of sessions around %s", wrapping.describe(type(authenticator)))
     return sessions
 
