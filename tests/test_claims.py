@@ -26,6 +26,12 @@ BULLETS = ["What it does, and what it doesn't", "How it works", "Limits"]
 TABLES = ["Settings", "Users' servers", "Addresses"]
 """Sections in which each row of a table is one."""
 
+SHOWN = ["Threat model", "Data that is kept"]
+"""Sections of the page on security in which each row of a table is one."""
+
+NOT_OURS = "JupyterHub's tests"
+"""What shows a row that tells of JupyterHub alone."""
+
 EXCEPTIONS = {
     "- A list of one's sessions, ending them by API.": "doesn't exist yet",
     "- A cookie stolen from a live session works": (
@@ -246,20 +252,27 @@ def unshown(root, exceptions):
 
 
 def undefended(root):
-    """Yield threats for which no test is named."""
+    """Yield threats, and data that is kept, for which no test is named."""
     if not (root / SECURITY).is_file():
         yield f"{SECURITY} is missing"
         return
-    found = tables(section(lines_of(root, SECURITY), "Threat model"))
-    if not found:
-        yield f"{SECURITY}: there is no table below 'Threat model'"
-    for header, rows in found:
-        if cells(header)[-1] != "shown by":
-            yield f"{SECURITY}:{header.line}: the last column isn't 'shown by'"
-        for row in rows:
-            whole = len(cells(row)) == len(cells(header))
-            if not whole or "::" not in "".join(AS_CODE.findall(cells(row)[-1])):
-                yield f"{SECURITY}:{row.line}: no test is named for {cells(row)[0]!r}"
+    for title in SHOWN:
+        found = tables(section(lines_of(root, SECURITY), title))
+        if not found:
+            yield f"{SECURITY}: there is no table below {title!r}"
+        for header, rows in found:
+            if cells(header)[-1] != "shown by":
+                yield f"{SECURITY}:{header.line}: the last column isn't 'shown by'"
+            for row in rows:
+                if len(cells(row)) != len(cells(header)) or not is_shown(row):
+                    what = cells(row)[0]
+                    yield f"{SECURITY}:{row.line}: no test is named for {what!r}"
+
+
+def is_shown(row):
+    """Tell whether the last cell of a row says what shows it."""
+    last = cells(row)[-1]
+    return last == NOT_OURS or "::" in "".join(AS_CODE.findall(last))
 
 
 # -- this repository ----------------------------------------------------------
@@ -281,7 +294,7 @@ def test_every_claim_of_the_readme_names_a_test():
 
 
 def test_every_threat_names_a_test():
-    """Each row of the tables of the threat model."""
+    """Each row of the tables of the threat model, and of what is kept."""
     assert "" == "\n".join(undefended(ROOT))
 
 
@@ -360,6 +373,13 @@ THREATS = """
 | what | why |
 | --- | --- |
 | sun | that needs no test; see `tests/hub/` |
+
+## Data that is kept
+
+| what | where | shown by |
+| --- | --- | --- |
+| umbrellas | the hall | `tests/hub/test_some.py::test_two` |
+| hats | JupyterHub's | JupyterHub's tests |
 """
 
 SOME = """
@@ -439,6 +459,9 @@ def test_a_good_repository_is_good(repository):
         ("::TestMore::test_method", "", "docs/security.md:7: no test is named for"),
         ("| walls |", "|", "docs/security.md:7: no test is named for 'wind'"),
         ("## Threat model", "## Threats", "there is no table below 'Threat model'"),
+        ("`tests/hub/test_some.py::test_two`", "", "test is named for 'umbrellas'"),
+        ("JupyterHub's tests", "others' tests", "no test is named for 'hats'"),
+        ("## Data that", "## What", "is no table below 'Data that is kept'"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_found(repository, old, new, told):

@@ -610,6 +610,24 @@ async def test_ten_tabs_send_as_much_as_one(hub: Hub, person: Person) -> None:
     assert ["POST"] * 4 + ["GET"] == hub.asked
 
 
+async def test_a_browser_keeps_one_number(hub: Hub, person: Person) -> None:
+    """The moment of the last heartbeat, whatever its tabs have told each other."""
+    pages = [await person.open() for _ in range(2)]
+    for page in pages:
+        await person.act(page)
+        await person.advance(61)
+    await person.leap(800)
+    await person.advance(1)
+    assert await shown(pages[0])
+    assert 2 == len(hub.beats)
+    kept = await pages[0].evaluate("[{...localStorage}, {...sessionStorage}]")
+    assert ["ttl1:/hub/:"] == list(kept[0])
+    assert float(kept[0]["ttl1:/hub/:"]) > 1e9
+    assert {} == kept[1]
+    # and no cookie of ours
+    assert ["_xsrf"] == [cookie["name"] for cookie in await person.context.cookies()]
+
+
 async def test_input_in_one_tab_keeps_the_others(hub: Hub, person: Person) -> None:
     """A tab that nobody touches knows by the others that the human is there."""
     busy, quiet = await person.open(), await person.open()
