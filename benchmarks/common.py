@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import signal
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -12,6 +15,7 @@ from typing import TYPE_CHECKING
 # the helpers of the tests
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
+from support import quick
 from support.process import HubProcess
 from support.server import Page
 
@@ -32,6 +36,30 @@ c.SimpleLocalProcessSpawner.home_dir_template = {homes!r}
 """
 
 
+class Program(subprocess.Popen[bytes]):
+    """A program that leads the processes it starts."""
+
+    def kill_all(self) -> None:
+        """Kill it with what it has started."""
+        os.killpg(self.pid, signal.SIGKILL)
+
+
+class MeasuredHub(HubProcess):
+    """A hub that shares neither start nor memory with another: both are measured."""
+
+    def begin(self, environment: dict[str, str]) -> Program:
+        """Return the process, as an administrator would start it."""
+        with (self.folder / "hub.log").open("a") as log:
+            return Program(
+                quick.command("jupyterhub"),
+                cwd=self.folder,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=os.environ | environment,
+                start_new_session=True,
+            )
+
+
 @contextlib.contextmanager
 def nothing_left_running() -> Iterator[None]:
     """Kill whatever the benchmark started and couldn't stop, terminals included."""
@@ -43,7 +71,7 @@ def nothing_left_running() -> Iterator[None]:
 
 
 @contextlib.asynccontextmanager
-async def running_hub(extra: str = "") -> AsyncIterator[HubProcess]:
+async def running_hub(extra: str = "") -> AsyncIterator[MeasuredHub]:
     """Run a hub, with a proxy and servers, in processes and a folder of its own.
 
     Args:
@@ -51,7 +79,7 @@ async def running_hub(extra: str = "") -> AsyncIterator[HubProcess]:
     """
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         servers = _SERVERS.format(python=sys.executable, homes=f"{folder}/{{username}}")
-        hub = HubProcess(folder, servers + extra)
+        hub = MeasuredHub(folder, servers + extra)
         try:
             yield await hub.start()
         finally:
@@ -61,7 +89,7 @@ async def running_hub(extra: str = "") -> AsyncIterator[HubProcess]:
             await hub.close()
 
 
-async def start_server(hub: HubProcess, name: str) -> None:
+async def start_server(hub: MeasuredHub, name: str) -> None:
     """Start somebody's server and wait until it serves."""
     client = await hub.signed_in(name)
     answer = await client.fetch(f"/hub/api/users/{name}/server", "POST")
@@ -73,6 +101,6 @@ async def start_server(hub: HubProcess, name: str) -> None:
         await asyncio.sleep(0.2)
 
 
-async def open_page(hub: HubProcess, name: str) -> Page:
+async def open_page(hub: MeasuredHub, name: str) -> Page:
     """Sign in in a new browser and open JupyterLab."""
     return await Page.open(await hub.signed_in(name), f"/user/{name}/")

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 import time
 from typing import TYPE_CHECKING
 
 import httpx
-from crowd import IDLE_TIMEOUT, MAX_LIFETIME, SPAWNER
+from common import MeasuredHub
+from crowd import SPAWNER
 from played_servers import Servers
-from support.ports import free_port
-from support.process import HubProcess
 from wire import LOSS, Wire
 
 if TYPE_CHECKING:
@@ -23,15 +21,8 @@ if TYPE_CHECKING:
 
 CONFIG = """
 c.JupyterHub.authenticate_prometheus = False
-c.ConfigurableHTTPProxy.api_url = "http://127.0.0.1:{api_port}"
 c.JupyterHub.init_spawners_timeout = -1
 {spawner}
-"""
-
-LIMITS = f"""
-c.TTLAuthenticator.idle_timeout = {IDLE_TIMEOUT}
-c.TTLAuthenticator.max_lifetime = {MAX_LIFETIME}
-c.TTLAuthenticator.heartbeat_interval = {{interval}}
 """
 
 
@@ -48,12 +39,8 @@ class CrowdedHub:
         self.folder = folder
         self.crowd = crowd
         self.servers = Servers(crowd)
-        self.api_port = free_port()
-        own = CONFIG.format(api_port=self.api_port, spawner=SPAWNER)
-        self.hub = HubProcess(folder, own + config)
-        found = re.search(r'hub_bind_url = "http://127.0.0.1:(\d+)"', self.hub.config)
-        assert found
-        self.wire = Wire(int(found[1]))
+        self.hub = MeasuredHub(folder, CONFIG.format(spawner=SPAWNER) + config)
+        self.wire = Wire(self.hub.hub_port)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[float]:
@@ -79,7 +66,7 @@ class CrowdedHub:
 
     async def _routed(self) -> None:
         # JupyterHub tells the proxy of all servers after it has begun to serve
-        url = f"http://127.0.0.1:{self.api_port}/api/routes"
+        url = f"http://127.0.0.1:{self.hub.api_port}/api/routes"
         head = {"Authorization": "token proxy-token"}
         async with httpx.AsyncClient(headers=head, timeout=LOSS) as http:
             while len((await http.get(url)).json()) <= self.crowd.running:  # noqa: ASYNC110

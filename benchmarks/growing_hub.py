@@ -1,7 +1,7 @@
 """What a request costs in a hub with a thousand sessions, and in one with very many.
 
 Real hubs in processes of their own, one for each size, asked one request after the
-other on a connection that is kept alive; takes some minutes:
+other on a connection that is kept alive; takes about two minutes:
     python benchmarks/growing_hub.py
 Two hundred people have a server that runs, at each size: what servers cost isn't ours.
 """
@@ -9,6 +9,7 @@ Two hundred people have a server that runs, at each size: what servers cost isn'
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import statistics
 import sys
 import tempfile
@@ -16,22 +17,34 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from common import STOCK, nothing_left_running
+from common import nothing_left_running
 from crowd import PER_USER, Crowd
-from crowded_hub import LIMITS, CrowdedHub
+from crowded_hub import CrowdedHub
 from figures import Figure, table
 from growth import SIZES
-from heartbeats import Plugin
+from heartbeats import INTERVAL, Plugin, Stock
 from wire import by_cookie, in_parallel, written
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import AsyncIterator, Iterable
 
     from wire import Wire
 
-INTERVAL = 60
 SERVERS = 200
 REPEATS = 5
+
+
+@contextlib.asynccontextmanager
+async def growing(
+    kind: type[Plugin], sessions: int
+) -> AsyncIterator[tuple[CrowdedHub, float]]:
+    """Run a hub with so many sessions; yield it and the seconds that its start took."""
+    crowd = Crowd(sessions, time.time(), servers=SERVERS)
+    config = kind.config.format(interval=INTERVAL)
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        hub = CrowdedHub(Path(folder), crowd, config)
+        async with hub.running() as start:
+            yield hub, start
 
 
 async def costs(sessions: int) -> tuple[float, float, float]:
@@ -43,27 +56,24 @@ async def costs(sessions: int) -> tuple[float, float, float]:
     Returns:
         Seconds of the start; milliseconds of the others.
     """
-    crowd = Crowd(sessions, time.time(), servers=SERVERS)
-    plugin = Plugin(crowd)
-    asked = crowd.browsers[: crowd.running * PER_USER]
-    beats = [plugin.beat(browser) for browser in asked]
-    checks = [
-        written("GET", "/hub/api/ttl/session", by_cookie(browser)) for browser in asked
-    ]
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        hub = CrowdedHub(Path(folder), crowd, LIMITS.format(interval=INTERVAL))
-        async with hub.running() as start:
-            await in_parallel(hub.wire, beats + checks)
-            took = [await median(hub.wire, requests) for requests in (beats, checks)]
-            return start, took[0], took[1]
+    async with growing(Plugin, sessions) as (hub, start):
+        crowd = hub.crowd
+        asked = crowd.browsers[: crowd.running * PER_USER]
+        plugin = Plugin(crowd)
+        beats = [plugin.beat(browser) for browser in asked]
+        checks = [
+            written("GET", "/hub/api/ttl/session", by_cookie(browser))
+            for browser in asked
+        ]
+        await in_parallel(hub.wire, beats + checks)
+        took = [await median(hub.wire, requests) for requests in (beats, checks)]
+        return start, took[0], took[1]
 
 
 async def stock_start(sessions: int) -> float:
     """Return the seconds that a stock hub with the same people takes to start."""
-    crowd = Crowd(sessions, time.time(), servers=SERVERS)
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        async with CrowdedHub(Path(folder), crowd, STOCK).running() as start:
-            return start
+    async with growing(Stock, sessions) as (_, start):
+        return start
 
 
 async def median(hub: Wire, requests: list[bytes]) -> float:

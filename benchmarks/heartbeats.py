@@ -10,8 +10,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, NamedTuple
 
 from common import STOCK
-from crowd import PER_USER
-from crowded_hub import LIMITS
+from crowd import IDLE_TIMEOUT, MAX_LIFETIME, PER_USER
 from wire import CLICK, JSON, by_cookie, by_token, written
 
 if TYPE_CHECKING:
@@ -19,6 +18,15 @@ if TYPE_CHECKING:
 
     from crowd import Browser, Crowd
     from wire import Wire
+
+LIMITS = f"""
+c.TTLAuthenticator.idle_timeout = {IDLE_TIMEOUT}
+c.TTLAuthenticator.max_lifetime = {MAX_LIFETIME}
+c.TTLAuthenticator.heartbeat_interval = {{interval}}
+"""
+
+INTERVAL = 60.0
+"""Seconds between two heartbeats of a page."""
 
 HOMES = 40
 """Heartbeats for each visit of ``/hub/home``."""

@@ -1,6 +1,6 @@
 """What the plugin costs a hub: throughput beside a stock JupyterHub, in one run.
 
-Two real hubs in processes of their own, each with a user's server, asked in turns on
+Real hubs in processes of their own, each with a user's server, asked in turns on
 keep-alive connections without the proxy; takes about four minutes:
     python benchmarks/hub.py
 Ratios are taken of neighbouring rounds, so what else the machine does falls out.
@@ -23,7 +23,7 @@ from common import STOCK, nothing_left_running, open_page, running_hub, start_se
 from figures import Figure, table
 
 if TYPE_CHECKING:
-    from support.process import HubProcess
+    from common import MeasuredHub
 
 ROUNDS = 15
 SECONDS = 1.0
@@ -77,11 +77,8 @@ class Credentials(NamedTuple):
 class Load:
     """Asks one hub as the browsers and the server of one user."""
 
-    def __init__(self, hub: HubProcess) -> None:
+    def __init__(self, hub: MeasuredHub) -> None:
         self.hub = hub
-        found = re.search(r'hub_bind_url = "http://127\.0\.0\.1:(\d+)"', hub.config)
-        assert found
-        self.port = int(found[1])
         self.browsers: list[Credentials] = []
         self.ended = ""
         """The session id of a browser that has signed out."""
@@ -135,7 +132,7 @@ class Load:
         return sum(counts) / SECONDS
 
     async def _connection(self, turns: itertools.cycle[bytes], until: float) -> int:
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.hub.hub_port)
         count = 0
         while time.perf_counter() < until:
             now = datetime.now(timezone.utc).isoformat(timespec="microseconds")

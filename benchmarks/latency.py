@@ -26,7 +26,7 @@ from figures import Figure, table
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
-    from support.process import HubProcess
+    from common import MeasuredHub
     from support.server import Page, Socket
 
 USERS = ["ann", "bob", "cem"]
@@ -85,7 +85,7 @@ class Browser:
         self.sockets = sockets
 
     @classmethod
-    async def open(cls, hub: HubProcess, name: str, kernel: str) -> Browser:
+    async def open(cls, hub: MeasuredHub, name: str, kernel: str) -> Browser:
         """Sign in, open a terminal and connect to a kernel that runs."""
         page = await open_page(hub, name)
         # a second connection under the same id would replace the first
@@ -120,7 +120,7 @@ class Browser:
 class Kernels:
     """A hub's servers, each with one kernel."""
 
-    def __init__(self, hub: HubProcess, names: list[str]) -> None:
+    def __init__(self, hub: MeasuredHub, names: list[str]) -> None:
         self.hub = hub
         self.names = names
         self.kernels: dict[str, str] = {}
@@ -244,7 +244,7 @@ async def stock(kernels: Kernels) -> Figure:
 # -- requests ----------------------------------------------------------------
 
 
-async def requests(hub: HubProcess) -> list[Figure]:
+async def requests(hub: MeasuredHub) -> list[Figure]:
     """Tell how often servers ask a hub, counted from its log."""
     cases = [(tabs, active) for active in (False, True) for tabs in TABS]
     names = {
@@ -269,7 +269,7 @@ async def requests(hub: HubProcess) -> list[Figure]:
     ]
 
 
-async def tabs_of(hub: HubProcess, name: str, count: int) -> list[Page]:
+async def tabs_of(hub: MeasuredHub, name: str, count: int) -> list[Page]:
     """Open tabs of one browser, each with a terminal."""
     page = await open_page(hub, name)
     tabs = [page] + [

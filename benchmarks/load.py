@@ -26,7 +26,7 @@ from common import nothing_left_running
 from crowd import Crowd, store_url
 from crowded_hub import CrowdedHub
 from figures import table
-from heartbeats import Load, Plugin, Size, Stock, home, is_at_hub_page
+from heartbeats import INTERVAL, Load, Plugin, Size, Stock, home, is_at_hub_page
 from load_figures import Ends, Result, kept, loops, show_blocks, speed
 from wire import by_cookie, in_parallel, written
 
@@ -41,9 +41,6 @@ if TYPE_CHECKING:
 HEADROOM = 180.0
 """Seconds from the writing of the databases to the load: for the start of the hub, and
 for the two heartbeat intervals in which it waits for reports of idle people."""
-
-INTERVAL = 60.0
-"""The heartbeat interval, in seconds."""
 
 SETTLING = 60.0
 """Seconds after the load for what follows from an end."""

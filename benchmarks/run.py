@@ -1,6 +1,6 @@
 """All benchmarks, in one table: the README's.
 
-Takes about twenty minutes, on a machine that does nothing else:
+Takes about half an hour, on a machine that does nothing else:
     python benchmarks/run.py
 With ``--write`` the table replaces the one in the README.
 """

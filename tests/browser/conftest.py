@@ -16,11 +16,33 @@ if TYPE_CHECKING:
 
     from playwright.async_api import Browser
 
+UNUSED = (
+    # nobody types into the address bar, for which each window has two pages waiting
+    "WebUIOmniboxAimPopup",
+    "WebUIOmniboxPopup",
+    # what Playwright turns off: the last option of a name is the only one that counts
+    "AimEnabled",
+    "AvoidCorsURLLoaderRestartOnRedirect",
+    "AvoidUnnecessaryBeforeUnloadCheckSync",
+    "DestroyProfileOnBrowserClose",
+    "HttpsFirstBalancedModeAutoEnable",
+    "HttpsUpgrades",
+    "LensOverlay",
+    "MediaRouter",
+    "NetworkTimeServiceQuerying",
+    "OptimizationHints",
+    "PaintHolding",
+    "PreconnectToSearch",
+    "ThirdPartyStoragePartitioning",
+)
+"""Features of Chromium that only cost time, or change from version to version."""
+
 ARGS = [
     "--no-sandbox",
     "--disable-gpu",
     # pages live for seconds: what an optimizing compiler saves they never get back
     "--js-flags=--no-opt",
+    f"--disable-features={','.join(UNUSED)}",
     "--disable-quic",
     "--disable-background-networking",
     "--disable-component-update",

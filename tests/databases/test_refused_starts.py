@@ -10,7 +10,6 @@ import sqlalchemy as sa
 from support.ports import free_port
 from support.postgresql import new_database
 from support.process import HubProcess
-from support.starts import exit_codes
 from support.stores import Backend, session
 
 FORGETFUL = "rotate the cookie secret"
@@ -155,9 +154,8 @@ def refused(tmp_path_factory):
             case = Case(hub=hub, server=server, other=None)
             case.words = prepare(case)
             cases.append(case)
-        codes = exit_codes([case.hub for case in cases])
-        for case, code in zip(cases, codes, strict=True):
-            case.code = code
+        for case in cases:
+            case.code = case.hub.launch().process.wait()
             if case.other is not None:
                 case.other.execute("DROP TABLE ttl_sessions")
                 case.other.close()

@@ -10,7 +10,6 @@ import pytest
 from support.client import query
 from support.process import HubProcess
 from support.server import until
-from support.starts import exit_codes
 
 
 async def authorize(client):
@@ -263,14 +262,14 @@ CONFIG_ERRORS = {
 @pytest.fixture(scope="module")
 def started(tmp_path_factory):
     """Return exit code and log of a hub with each of the bad settings."""
-    hubs = []
+    ended = {}
     for line in CONFIG_ERRORS:
         extra = (
             f"c.TTLAuthenticator.{line}\nc.ConfigurableHTTPProxy.should_start = False"
         )
-        hubs.append(HubProcess(tmp_path_factory.mktemp("refused"), extra))
-    ended = zip(exit_codes(hubs), [hub.log for hub in hubs], strict=True)
-    return dict(zip(CONFIG_ERRORS, ended, strict=True))
+        hub = HubProcess(tmp_path_factory.mktemp("refused"), extra)
+        ended[line] = hub.launch().process.wait(), hub.log
+    return ended
 
 
 @pytest.mark.parametrize("line", CONFIG_ERRORS)

@@ -1,6 +1,7 @@
 """An HTTP client that behaves like one browser: cookies, XSRF, Fetch Metadata."""
 
 import re
+import ssl
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
@@ -12,6 +13,9 @@ NAVIGATION = {
 }
 BY_HUMAN = {**NAVIGATION, "Sec-Fetch-User": "?1"}
 
+TRUST = ssl.create_default_context()
+"""Read once: the system's certificates are long."""
+
 HUB_COOKIE = "jupyterhub-hub-login"
 SESSION_ID_COOKIE = "jupyterhub-session-id"
 
@@ -20,7 +24,7 @@ class Client:
     """One browser; all addresses are below the hub's public address."""
 
     def __init__(self, base_url):
-        self.http = httpx.AsyncClient(base_url=base_url, timeout=60)
+        self.http = httpx.AsyncClient(base_url=base_url, timeout=60, verify=TRUST)
         self.origin = "{0.scheme}://{0.netloc}".format(urlsplit(base_url))
 
         self._thieves = []

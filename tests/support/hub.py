@@ -12,7 +12,7 @@ from jupyterhub.app import JupyterHub
 from jupyterhub.utils import url_path_join
 from traitlets.config import Config
 
-from support import quick
+from support import proxies, quick
 from support.client import Browsers
 from support.clock import MovableClock
 from support.ports import free_port
@@ -77,13 +77,16 @@ class Records(logging.Handler):
         return [r for r in self.records if r.exc_info or "Traceback" in r.getMessage()]
 
 
+NEED_A_PROXY = {"bind_url", "hub_bind_url", "internal_ssl", "subdomain_host"}
+"""Settings of JupyterHub with which a hub starts a proxy of its own."""
+
+
 def real_config(folder, **sections):
     """Return the configuration of a hub on loopback, changed by ``sections``."""
-    port = free_port()
     config = Config(
         {
             "JupyterHub": {
-                "bind_url": f"http://127.0.0.1:{port}",
+                "bind_url": f"http://127.0.0.1:{free_port()}",
                 "hub_bind_url": f"http://127.0.0.1:{free_port()}",
                 "db_url": f"sqlite:///{folder}/jupyterhub.sqlite",
                 "cookie_secret_file": f"{folder}/cookie_secret",
@@ -140,14 +143,36 @@ class Hub(Browsers):
         self.folder = Path(folder)
         self.clock = clock or MovableClock()
         self.config = real_config(folder, **sections)
+        self._proxy = None
+        if NEED_A_PROXY.isdisjoint(sections.get("JupyterHub", {})) and (
+            "ConfigurableHTTPProxy" not in sections
+        ):
+            self._share_a_proxy()
         self.log = Records()
         self.url = self.config.JupyterHub.bind_url
         self.app = None
         self.has_plugin = "authenticator_class" not in self.config.JupyterHub
         super().__init__()
 
+    def _share_a_proxy(self):
+        self._proxy = proxies.take()
+        shared = {
+            "JupyterHub": {
+                "bind_url": f"http://127.0.0.1:{self._proxy.port}",
+                "hub_bind_url": f"http://127.0.0.1:{self._proxy.hub_port}",
+            },
+            "ConfigurableHTTPProxy": {
+                "should_start": False,
+                "api_url": f"http://127.0.0.1:{self._proxy.api_port}",
+                "auth_token": proxies.TOKEN,
+            },
+        }
+        self.config.merge(Config(shared))
+
     async def start(self):
         """Start as the administrator's one setting would have it."""
+        if self._proxy is not None:
+            await self._proxy.serving()
         clock = self.clock
 
         class ClockedTTLAuthenticator(TTLAuthenticator):
@@ -169,14 +194,21 @@ class Hub(Browsers):
         return self
 
     async def stop(self):
-        """Stop the hub, its proxy and its servers."""
+        """Stop the hub and its servers, for good, and a proxy of its own."""
+        await self._halt()
+        if self._proxy is not None:
+            await proxies.give_back(self._proxy)
+            self._proxy = None
+
+    async def _halt(self):
         await self.close_browsers()
         self.app.http_server.stop()
         self.app.metrics_collector.stop()
         for callback in self.app._periodic_callbacks.values():
             callback.stop()
         await self.app.cleanup()
-        self.app.proxy.proxy_process.wait()
+        if self._proxy is None:
+            self.app.proxy.proxy_process.wait()
         if self.sessions is not None:
             for task in self.sessions.background:
                 task.cancel()
@@ -193,7 +225,7 @@ class Hub(Browsers):
     async def restart(self, seconds=0.0, meanwhile=None):
         """Stop in order and start again ``seconds`` later; browsers stay open."""
         clients, self._clients = self._clients, []
-        await self.stop()
+        await self._halt()
         self._clients = clients
         self.clock.offset += seconds
         if meanwhile is not None:

@@ -4,15 +4,15 @@ import asyncio
 import contextlib
 import os
 import signal
-import subprocess
 import time
 from pathlib import Path
 
 import httpx
 
-from support import quick
 from support.client import Browsers
+from support.forks import Fork
 from support.ports import free_port
+from support.proxies import TOKEN
 from ttl_authenticator.cli.proxy import ensure_proxy
 
 CONFIG = """
@@ -35,7 +35,7 @@ c.JupyterHub.load_roles = [
 ]
 c.ConfigurableHTTPProxy.command = {proxy!r}
 c.ConfigurableHTTPProxy.api_url = "http://127.0.0.1:{api_port}"
-c.ConfigurableHTTPProxy.auth_token = "proxy-token"
+c.ConfigurableHTTPProxy.auth_token = {token!r}
 c.Authenticator.allow_all = True
 c.TTLAuthenticator.authenticator_class = "dummy"
 c.TTLAuthenticator.idle_timeout = 60
@@ -53,18 +53,24 @@ class HubProcess(Browsers):
         folder: where it lives.
         extra: lines of configuration.
         offset: seconds by which its clock is ahead.
+
+    Attributes:
+        port: of its proxy.
+        hub_port: its own.
+        api_port: by which it tells its proxy what to do.
     """
 
     def __init__(self, folder, extra="", offset=0.0):
         self.folder = Path(folder)
         self.offset = offset
-        self.port = free_port()
+        self.port, self.hub_port, self.api_port = (free_port() for _ in range(3))
         self.url = f"http://127.0.0.1:{self.port}"
         self.config = CONFIG.format(
             port=self.port,
-            hub_port=free_port(),
-            api_port=free_port(),
+            hub_port=self.hub_port,
+            api_port=self.api_port,
             proxy=list(ensure_proxy().argv),
+            token=TOKEN,
             extra=extra,
         )
         self.process = None
@@ -78,16 +84,12 @@ class HubProcess(Browsers):
     def launch(self):
         """Start the process, without waiting until it serves."""
         (self.folder / "jupyterhub_config.py").write_text(self.config)
-        with (self.folder / "hub.log").open("a") as log:
-            self.process = subprocess.Popen(
-                quick.command("jupyterhub"),
-                cwd=self.folder,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=os.environ | {"TTL_OFFSET": str(self.offset)},
-                start_new_session=True,
-            )
+        self.process = self.begin({"TTL_OFFSET": str(self.offset)})
         return self
+
+    def begin(self, environment):
+        """Return the process, which has some variables more than this one."""
+        return Fork(self.folder, environment)
 
     async def start(self):
         """Start the process and wait until it serves through its proxy."""
@@ -105,7 +107,7 @@ class HubProcess(Browsers):
 
     def kill(self):
         """Kill hub and proxy as a crash of the machine would."""
-        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.kill_all()
         self.process.wait()
         # the hub gives its proxy a session of its own
         pid_file = self.folder / "jupyterhub-proxy.pid"
@@ -114,13 +116,12 @@ class HubProcess(Browsers):
 
     def stop(self):
         """Stop as an administrator would."""
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            self.process.wait(timeout=120)
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait()
 
-    async def wait(self, seconds=120):
+    async def wait(self):
         """Wait for the process to end by itself; return its exit code."""
-        return await asyncio.to_thread(self.process.wait, seconds)
+        return await asyncio.to_thread(self.process.wait)
 
     async def close(self):
         """Stop whatever still runs."""

@@ -1,19 +1,16 @@
 """A hub in a process of its own, whose proxy and servers outlive it."""
 
 import asyncio
-import os
 import signal
 
-from support.ports import free_port
 from support.process import HubProcess
-from ttl_authenticator.cli.proxy import ensure_proxy
+from support.proxies import Proxy
 
 CONFIG = """
 c.JupyterHub.cleanup_servers = False
 c.JupyterHub.cleanup_proxy = False
 c.JupyterHub.tornado_settings = {{"slow_spawn_timeout": 0}}
 c.ConfigurableHTTPProxy.should_start = False
-c.ConfigurableHTTPProxy.api_url = "http://127.0.0.1:{api_port}"
 c.ConfigurableHTTPProxy.check_running_interval = 1
 c.Spawner.update({spawner!r})
 c.Spawner.args = ["--allow-root"]
@@ -31,23 +28,13 @@ class StandingHub(HubProcess):
     """
 
     def __init__(self, folder, spawner, extra=""):
-        self._api_port = free_port()
-        lines = CONFIG.format(api_port=self._api_port, spawner=spawner, folder=folder)
+        lines = CONFIG.format(spawner=spawner, folder=folder)
         super().__init__(folder, lines + extra)
         self._proxy = None
 
     async def open(self):
         """Start proxy and hub."""
-        argv = [
-            *ensure_proxy().argv,
-            *("--ip", "127.0.0.1", "--port", str(self.port)),
-            *("--api-ip", "127.0.0.1", "--api-port", str(self._api_port)),
-        ]
-        self._proxy = await asyncio.create_subprocess_exec(
-            *argv,
-            env=os.environ | {"CONFIGPROXY_AUTH_TOKEN": "proxy-token"},
-            stdout=asyncio.subprocess.DEVNULL,
-        )
+        self._proxy = Proxy(self.port, self.api_port)
         return await self.start()
 
     async def kill_alone(self):
@@ -91,5 +78,4 @@ class StandingHub(HubProcess):
             await self.stop_alone()
         finally:
             await self.close()
-            self._proxy.terminate()
-            await self._proxy.wait()
+            self._proxy.close()
