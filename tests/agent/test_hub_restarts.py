@@ -24,6 +24,12 @@ PROBE = str(Path(support.__file__).with_name("probe"))
 
 EMPTY = {"sessions": 0, "handlers": 0, "websockets": 0}
 
+UNWATCHED = """
+c.TTLAuthenticator.agent_form = "none"
+c.TTLAuthenticator.unmonitored_servers = "stop"
+"""
+"""Servers have no agent, so they are stopped when a session on them ends."""
+
 DIES = """
 import os, signal
 from pathlib import Path
@@ -38,7 +44,7 @@ Enforcement._tell = tell
 """
 """A hub that dies where a server would be told of an end, if it finds a file."""
 
-pytestmark = images.BOTH_ENDS_IN_FULL
+pytestmark = images.BOTH_ENDS
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +139,32 @@ async def test_an_end_of_which_a_crash_kept_the_servers_is_told_by_the_next_hub(
     await stays.work()
     await stays.sign_out()
     await until_empty(stays.page)
+
+
+@pytest.fixture
+async def unwatched(image, tmp_path):
+    """Return such a hub, with a server of alice."""
+    hub = StandingHub(tmp_path, image.spawner(TTL_AGENT="off"), UNWATCHED + DIES)
+    try:
+        await hub.open()
+        await hub.start_server("alice")
+        yield hub
+    finally:
+        await hub.shut("alice")
+
+
+async def test_a_crash_spares_no_server_that_an_end_would_have_stopped(unwatched):
+    """The tokens by which the hub knew of it are gone when it dies."""
+    hub = unwatched
+    page = await Page.open(await hub.signed_in("alice"))
+    die = hub.folder / "die"
+    die.touch()
+    with suppress(*NO_ANSWER):
+        await page.client.go("/hub/logout")
+    assert -SIGKILL == await hub.wait()
+    die.unlink()
+    await hub.start()
+    await hub.until_stopped("alice")
 
 
 async def test_a_respawned_server_knows_what_its_predecessor_did_not_tell_it(hub):

@@ -1,9 +1,14 @@
 """A real single-user server, behind the hub and its proxy."""
 
 import re
+from datetime import timezone
 
 import pytest
 from jupyterhub import orm
+
+from ttl_authenticator.core.session import End, Reason, Session
+from ttl_authenticator.hub.agents import Agents, Server
+from ttl_authenticator.hub.servers import Servers
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -112,3 +117,46 @@ async def test_the_spawn_page_works_as_before(hub, alice):
     answer = await alice.sign_in("alice", path=refused.headers["location"])
     assert re.search("/hub/spawn$", answer.headers["location"])
     assert "/user/alice/" in (await alice.go("/hub/spawn")).headers["location"]
+
+
+NOBODY = 4711
+
+MINUTE = 60.0
+
+
+@pytest.mark.parametrize(
+    ("reason", "minutes", "others", "expected"),
+    [
+        (Reason.IDLE, 1, False, True),
+        (Reason.LOGOUT, 1, False, True),
+        # it goes on as another, on whatever server
+        (Reason.REPLACED, 1, False, False),
+        # the server was started by another login
+        (Reason.IDLE, -1, False, False),
+        (Reason.IDLE, 1, True, False),
+    ],
+)
+async def test_an_interrupted_end_concerns_the_users_servers_of_then(
+    hub, reason, minutes, others, expected
+):
+    """Whether they had tokens of it can't be known any more."""
+    user = hub.user("alice")
+    started = user.spawner.orm_spawner.started.replace(tzinfo=timezone.utc)
+    at = started.timestamp() + minutes * MINUTE
+    ended = Session("a" * 64, NOBODY if others else user.id, "alice", 1, 1.0)
+    ended.ended = End(reason, at)
+    servers = Servers(hub.app, stop_unmonitored=True, log=hub.app.log)
+    agents = Agents(hub.clock, hub.app.log)
+    theirs = {Server(user.id, "")} if expected else set()
+    assert theirs == servers.of_ends([ended], agents)
+
+
+async def test_an_interrupted_end_concerns_servers_that_had_its_tokens(hub):
+    """Also those of others, whenever they were started."""
+    guest = Session("a" * 64, NOBODY, "guest", 1, 1.0)
+    guest.ended = End(Reason.IDLE, 1.0)
+    servers = Servers(hub.app, stop_unmonitored=True, log=hub.app.log)
+    agents = Agents(hub.clock, hub.app.log)
+    shared = Server(hub.user("alice").id, "")
+    agents.serves(shared, [guest])
+    assert {shared} == servers.of_ends([guest], agents)

@@ -57,7 +57,12 @@ class StandingHub(HubProcess):
         """Stop a user's server and wait until it is gone."""
         stopper = await self.signed_in(name)
         await stopper.fetch(f"/hub/api/users/{name}/server", "DELETE")
-        await self._until(stopper, name, lambda server: not server)
+        await self.until_stopped(name)
+
+    async def until_stopped(self, name):
+        """Wait until a user's server is gone."""
+        looker = await self.signed_in(name)
+        await self._until(looker, name, lambda server: not server)
 
     async def _until(self, client, name, holds):
         while True:

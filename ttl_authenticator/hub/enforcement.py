@@ -122,11 +122,13 @@ class Enforcement:
             reason.value,
         )
 
-    def resume(self) -> None:
+    def resume(self) -> list[Session]:
         """Finish the ends that a crash interrupted, before the hub serves.
 
-        Tokens and ``auth_state`` go at once; what fails is tried again later. All
-        running servers are told to look again once the hub serves.
+        Tokens and ``auth_state`` go at once; what fails is tried again later.
+
+        Returns:
+            The sessions, whose servers have to be told once the hub serves.
         """
         unfinished = [s for s in self.registry if s.ended and not s.finished]
         foreseen = [s for s in unfinished if self.revocation.foresee(s)]
@@ -140,6 +142,7 @@ class Enforcement:
                     self.registry.finish(session)
                 else:
                     self.carry_out(session)
+        return unfinished
 
     async def idle(self) -> None:
         """Wait until everything that was begun has been done."""

@@ -115,7 +115,7 @@ def start(authenticator: TTLAuthenticator, app: Any) -> HubSessions:
     if authenticator.agent != "off":
         notices = Notices(servers.find, agents, servers.unmonitored, log)
     enforcement = _enforcement(authenticator, app, journal, notices)
-    enforcement.resume()
+    untold = servers.of_ends(enforcement.resume(), agents)
     sessions = HubSessions(
         journal.registry,
         journal,
@@ -132,7 +132,7 @@ def start(authenticator: TTLAuthenticator, app: Any) -> HubSessions:
     app.tornado_settings[SETTING] = sessions
     for environment in ("jinja2_env", "jinja2_env_sync"):
         pages.install(app.tornado_settings[environment])
-    meanwhile = [servers.tell_all(notices)] if notices else []
+    meanwhile = [servers.tell_all(notices, untold)] if notices else []
     sessions.begin(collect_quietly(app), *meanwhile)
     log.info("Limits of sessions around %s", wrapping.describe(type(authenticator)))
     return sessions
