@@ -53,11 +53,14 @@ class HubProcess:
             verbose: also show the output while waiting.
         """
         self._log = log
+        # what it leaves behind if it is killed goes with the folder
+        temporary = config.parent / "tmp"
+        temporary.mkdir(exist_ok=True)
         with log.open("wb") as output:
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter
                 [sys.executable, "-m", "jupyterhub", "-f", str(config)],
                 cwd=config.parent,
-                env=_environment(),
+                env=_environment() | {"TMPDIR": str(temporary)},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
