@@ -1,5 +1,8 @@
 """A disk that is full under a hub's sessions: a real hub in the test's own loop."""
 
+import subprocess
+from contextlib import contextmanager
+
 import pytest
 from support.hub import Hub
 from support.server import until
@@ -8,30 +11,91 @@ from support.stores import facts, pages
 from ttl_authenticator.hub.store import SessionStore
 
 
+class Limited:
+    """A file that may not have more pages; SQLite says of it what it says of a disk."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.url = f"sqlite:///{folder}/sessions.sqlite"
+
+    def full(self, hub):
+        """Return a context in which there is no space."""
+        return pages(hub.sessions.journal.store, 1)
+
+    def close(self):
+        """Leave it: it is a file among others."""
+
+
+class Disk(Limited):
+    """A file system of its own, in memory."""
+
+    MOUNT = "mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs"
+
+    def __init__(self, folder):
+        super().__init__(folder / "disk")
+        self.folder.mkdir()
+        mount = *self.MOUNT, self.folder
+        done = subprocess.run(mount, check=False, capture_output=True)
+        if done.returncode != 0:
+            # it takes rights that not even root has everywhere
+            pytest.skip("this machine lets nobody mount a file system")
+
+    @contextmanager
+    def full(self, hub):
+        """Fill it, to the last byte."""
+        filler = self.folder / "filler"
+        with filler.open("wb", buffering=0) as file:
+            for size in (4096, 1):
+                with pytest.raises(OSError, match="No space left"):
+                    write(file, size)
+        try:
+            yield
+        finally:
+            filler.unlink()
+
+    def close(self):
+        """Take it away."""
+        subprocess.run(["umount", self.folder], check=True)
+
+
+def write(file, size):
+    """Write until it can't be."""
+    while True:
+        file.write(bytes(size))
+
+
+@pytest.fixture(params=[Limited, Disk], ids=["file", "disk"])
+def disk(request, tmp_path):
+    """Return where the sessions are kept, and what fills it."""
+    made = request.param(tmp_path)
+    yield made
+    made.close()
+
+
 @pytest.fixture
-async def hub(tmp_path):
+async def hub(tmp_path, disk):
     """Return a hub, whose log may hold the traceback of a failed write."""
-    made = Hub(tmp_path)
+    made = Hub(tmp_path, TTLAuthenticator={"db_url": disk.url})
     try:
         yield await made.start()
     finally:
         await made.stop()
 
 
-def on_disk(hub):
+def on_disk(disk):
     """Return what the next hub would find."""
-    store = SessionStore(f"sqlite:///{hub.folder}/jupyterhub-ttl.sqlite")
+    store = SessionStore(disk.url)
     try:
         return facts(store.load())
     finally:
         store.close()
 
 
-async def test_a_full_disk_holds_up_nobody_and_loses_nothing(hub):
+async def test_a_full_disk_holds_up_nobody_and_loses_nothing(hub, disk):
     """People come, work, leave and expire; with space again, all of it is written."""
     leaver, sleeper = await hub.signed_in("leaver"), await hub.signed_in("sleeper")
-    before = on_disk(hub)
-    with pages(hub.sessions.journal.store, 1):
+    before = on_disk(disk)
+    with disk.full(hub):
         # more than fits into what is left of the file's pages
         people = [await hub.signed_in(f"person-{number}") for number in range(40)]
         cookie = leaver.hub_cookie
@@ -43,10 +107,10 @@ async def test_a_full_disk_holds_up_nobody_and_loses_nothing(hub):
         assert "idle" == (await sleeper.session()).json()["reason"]
         assert 401 == (await leaver.as_thief(cookie).session()).status_code
         assert 200 == (await people[0].go("/hub/home")).status_code
-        assert before.keys() <= on_disk(hub).keys()
-        assert facts(hub.registry) != on_disk(hub)
+        assert before.keys() <= on_disk(disk).keys()
+        assert facts(hub.registry) != on_disk(disk)
     assert "database or disk is full" in hub.log.text
-    await until(lambda: facts(hub.registry) == on_disk(hub))
+    await until(lambda: facts(hub.registry) == on_disk(disk))
     assert "can be written again" in hub.log.text
     assert 1 == len(hub.log.tracebacks)
     await hub.restart()
