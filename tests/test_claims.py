@@ -26,7 +26,7 @@ BULLETS = ["What it does, and what it doesn't", "How it works", "Limits"]
 TABLES = ["Settings", "Users' servers", "Addresses"]
 """Sections in which each row of a table is one."""
 
-SHOWN = ["Threat model", "Data that is kept"]
+SHOWN = ["Threat model", "What fails open, and what closed", "Data that is kept"]
 """Sections of the page on security in which each row of a table is one."""
 
 NOT_OURS = "JupyterHub's tests"
@@ -252,7 +252,7 @@ def unshown(root, exceptions):
 
 
 def undefended(root):
-    """Yield threats, and data that is kept, for which no test is named."""
+    """Yield threats, failures and data that is kept for which no test is named."""
     if not (root / SECURITY).is_file():
         yield f"{SECURITY} is missing"
         return
@@ -261,7 +261,7 @@ def undefended(root):
         if not found:
             yield f"{SECURITY}: there is no table below {title!r}"
         for header, rows in found:
-            if cells(header)[-1] != "shown by":
+            if not cells(header)[-1].endswith("shown by"):
                 yield f"{SECURITY}:{header.line}: the last column isn't 'shown by'"
             for row in rows:
                 if len(cells(row)) != len(cells(header)) or not is_shown(row):
@@ -294,7 +294,7 @@ def test_every_claim_of_the_readme_names_a_test():
 
 
 def test_every_threat_names_a_test():
-    """Each row of the tables of the threat model, and of what is kept."""
+    """Each row of the tables of the threat model, of failures, of what is kept."""
     assert "" == "\n".join(undefended(ROOT))
 
 
@@ -373,6 +373,12 @@ THREATS = """
 | what | why |
 | --- | --- |
 | sun | that needs no test; see `tests/hub/` |
+
+## What fails open, and what closed
+
+| component | then | open or closed, shown by |
+| --- | --- | --- |
+| roof | it rains in | open: `tests/hub/test_some.py::test_one` |
 
 ## Data that is kept
 
@@ -459,6 +465,8 @@ def test_a_good_repository_is_good(repository):
         ("::TestMore::test_method", "", "docs/security.md:7: no test is named for"),
         ("| walls |", "|", "docs/security.md:7: no test is named for 'wind'"),
         ("## Threat model", "## Threats", "there is no table below 'Threat model'"),
+        ("open: `tests/hub/test_some.py::test_one`", "open", "is named for 'roof'"),
+        ("## What fails", "## Who fails", "is no table below 'What fails open, and"),
         ("`tests/hub/test_some.py::test_two`", "", "test is named for 'umbrellas'"),
         ("JupyterHub's tests", "others' tests", "no test is named for 'hats'"),
         ("## Data that", "## What", "is no table below 'Data that is kept'"),
