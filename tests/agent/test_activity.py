@@ -9,7 +9,7 @@ from support.server import Page
 INTERVAL = 0.1
 """Of heartbeats, in seconds that the agent really waits; the hub's time is moved."""
 
-pytestmark = images.BOTH_ENDS_IN_FULL
+pytestmark = images.BOTH_ENDS
 
 
 @pytest.fixture(scope="module")

@@ -43,7 +43,7 @@ PROMPT = 8.0
 
 CUT, LIVE = (4401, "idle"), (None, None)
 
-pytestmark = images.BOTH_ENDS_IN_FULL
+pytestmark = images.BOTH_ENDS
 
 
 @pytest.fixture(scope="module")

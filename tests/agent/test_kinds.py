@@ -15,7 +15,7 @@ from ttl_authenticator.hub.agents import Server
 
 CHECKOUT = Path(ttl_authenticator.__file__).parent.parent
 
-pytestmark = images.BOTH_ENDS_IN_FULL
+pytestmark = images.BOTH_ENDS
 
 
 async def cut_by_logout(page):

@@ -16,7 +16,7 @@ LAYERS = {
     "group_limits": {"finance": {"idle_timeout": "5m"}},
 }
 
-pytestmark = images.BOTH_ENDS_IN_FULL
+pytestmark = images.BOTH_ENDS
 
 
 async def start(hubs, **settings):

@@ -19,7 +19,7 @@ c.TTLAuthenticator.user_limits = {{"root": {{"idle_timeout": {SHORT}}}}}
 c.Authenticator.admin_users = {{"root"}}
 """
 
-pytestmark = images.BOTH_ENDS_IN_FULL
+pytestmark = images.BOTH_ENDS
 
 
 @pytest.fixture(scope="module")

@@ -142,9 +142,6 @@ def _each(*chosen):
 BOTH_ENDS = _each(OWN, OLDEST)
 """Marks modules whose servers run in the oldest image as well."""
 
-BOTH_ENDS_IN_FULL = _each(OWN, pytest.param(OLDEST, marks=pytest.mark.matrix))
-"""Marks those of them that do so only with ``--matrix``."""
-
 
 def ensure(environment):
     """Make an environment unless it is there; where that fails, skip on a laptop."""

@@ -35,9 +35,8 @@ ELSEWHERE = {
     # browsers
     "axe-playwright-python",
     "playwright",
-    # what makes wheels and environments, and shares out the tests
+    # what makes wheels and environments
     "hatchling",
-    "pytest-xdist",
     "virtualenv",
 }
 """What the hub's tests don't need of the extra ``test``."""

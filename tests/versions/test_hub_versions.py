@@ -1,7 +1,7 @@
 """The hub's tests, on the oldest versions that are promised and on some in between.
 
 The newest are those that all other tests run with. An item here is a module of the
-hub's tests; one process runs all of an environment's. Users' servers have the newest
+hub's tests; one run is for all of an environment's. Users' servers have the newest
 versions.
 """
 
@@ -23,40 +23,19 @@ MODULES = [
     *WITH_SERVERS,
 ]
 
-SELDOM = {
-    "agent/test_ends.py",
-    "agent/test_look_again.py",
-    "attacks/test_hostile_text.py",
-    "attacks/test_other_users.py",
-    "hub/test_bootstrap.py",
-    "hub/test_crowds.py",
-    "hub/test_fuzzing.py",
-    "hub/test_hooks_live.py",
-    "hub/test_jupyterhub_suite.py",
-    "hub/test_lifetimes.py",
-    "hub/test_messages.py",
-    "hub/test_oauthenticator_suite.py",
-    "hub/test_openid_provider.py",
-    "hub/test_personal_limits.py",
-    "hub/test_provider_outage.py",
-    "hub/test_report_only.py",
-    "hub/test_restart.py",
-    "hub/test_sessions_model.py",
-    "hub/test_spawner_forms.py",
-    "hub/test_wrapped_logins.py",
-}
-"""What runs with the oldest versions with ``--matrix`` only: it takes minutes.
-
-All else runs with them in each run.
-"""
+SUITES = {"hub/test_jupyterhub_suite.py", "hub/test_oauthenticator_suite.py"}
+"""Tests of others, which run with ``--matrix`` only: they take minutes."""
 
 # JupyterHub 5 has schemas that a newer jupyter_events complains of
-OPTIONS = ["-W", "ignore:The `version` property of an event schema must be a string"]
+IGNORED = ["-W", "ignore:The `version` property of an event schema must be a string"]
+
+# the longest of all modules, so nothing is left beside which it could run at last
+BY_TWO = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
 
 
 def case(environment, module):
     """Return the parameters of an item."""
-    is_always = environment is OLDEST_HUB and module not in SELDOM
+    is_always = environment is OLDEST_HUB and module not in SUITES
     marks = () if is_always else pytest.mark.matrix
     name = f"{environment}-{module.removesuffix('.py')}"
     return pytest.param(environment, module, marks=marks, id=name)
@@ -66,7 +45,8 @@ def case(environment, module):
 def outcomes(suite, modules, whole):
     """Return what became of all modules of an environment, in one run."""
     servers = images.ensure(images.NEWEST)
-    return suite.run(modules, "--image", servers.name, *whole, *OPTIONS)
+    options = *BY_TWO, *IGNORED, *whole
+    return suite.run(modules, "--image", servers.name, *options)
 
 
 ASK = """
