@@ -42,6 +42,12 @@ async def course(hub, caplog, ask):
     return answer, (answer.status_code, headers, list(seen), len(lines))
 
 
+@pytest.fixture(autouse=True)
+async def quiet(hub):
+    """Let the hub ask nothing by itself meanwhile."""
+    await hub.begun()
+
+
 def changed(secret):
     """Return a secret with another last character."""
     return secret[:-1] + ("0" if secret[-1] != "0" else "1")

@@ -1,6 +1,5 @@
 """What a request asks the hub's database: little, and each time anew."""
 
-import asyncio
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -17,9 +16,7 @@ HEARTBEAT = {"idle_seconds": 0}
 @pytest.fixture
 async def queries(hub):
     """Return a context that lists the statements of the hub's database."""
-    # once after its start the hub asks by itself which servers run
-    tasks = {task.get_coro().__name__: task for task in hub.sessions.background}
-    await asyncio.wait([tasks["tell_all"]])
+    await hub.begun()
     engine = hub.app.db.get_bind()
 
     @contextmanager

@@ -4,10 +4,12 @@ Nothing of it is replaced but its clock, and what would stop the test's process.
 """
 
 import asyncio
+import functools
 import logging
 import os
 from pathlib import Path
 
+from jupyterhub import traitlets
 from jupyterhub.app import JupyterHub
 from jupyterhub.utils import url_path_join
 from traitlets.config import Config
@@ -26,6 +28,9 @@ async def spare_nothing(_app):
 
 
 startup.collect_quietly = spare_nothing
+
+# packages don't come and go here, and each authenticator that is made looks for all
+traitlets.entry_points = functools.cache(traitlets.entry_points)
 
 SERVICE = "reports"
 SERVICE_TOKEN = "secret-of-the-service-reports"
@@ -221,6 +226,11 @@ class Hub(Browsers):
         self.app._atexit_ran = True
         self.app.log.removeHandler(self.log)
         _App.clear_instance()
+
+    async def begun(self):
+        """Wait until the hub has asked its database, once, which servers run."""
+        tasks = {task.get_coro().__name__: task for task in self.sessions.background}
+        await asyncio.wait([tasks["tell_all"]])
 
     async def restart(self, seconds=0.0, meanwhile=None):
         """Stop in order and start again ``seconds`` later; browsers stay open."""
