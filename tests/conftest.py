@@ -5,6 +5,7 @@ own tests run without.
 """
 
 import asyncio
+import signal
 
 import hypothesis
 import pytest
@@ -15,6 +16,9 @@ hypothesis.settings.register_profile("any machine", deadline=None, max_examples=
 # --hypothesis-profile thorough
 hypothesis.settings.register_profile("thorough", deadline=None, max_examples=2000)
 hypothesis.settings.load_profile("any machine")
+
+# a script's background jobs ignore SIGINT, and so would all servers that they start
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="module")
