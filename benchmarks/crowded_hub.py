@@ -11,6 +11,7 @@ import httpx
 from common import MeasuredHub
 from crowd import SPAWNER
 from played_servers import Servers
+from support.proxies import TOKEN
 from wire import LOSS, Wire
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class CrowdedHub:
     async def _routed(self) -> None:
         # JupyterHub tells the proxy of all servers after it has begun to serve
         url = f"http://127.0.0.1:{self.hub.api_port}/api/routes"
-        head = {"Authorization": "token proxy-token"}
+        head = {"Authorization": f"token {TOKEN}"}
         async with httpx.AsyncClient(headers=head, timeout=LOSS) as http:
             while len((await http.get(url)).json()) <= self.crowd.running:  # noqa: ASYNC110
                 await asyncio.sleep(0.5)

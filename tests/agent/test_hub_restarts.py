@@ -11,7 +11,7 @@ import pytest
 import support
 from support import images
 from support.crash import NO_ANSWER
-from support.server import Page
+from support.server import Page, until
 from support.standing import StandingHub
 from support.visitors import Visitor
 
@@ -43,6 +43,28 @@ def tell(self, servers, session, usual=Enforcement._tell):
 Enforcement._tell = tell
 """
 """A hub that dies where a server would be told of an end, if it finds a file."""
+
+LATE = """
+import asyncio
+from pathlib import Path
+from jupyterhub.app import JupyterHub
+from ttl_authenticator.hub import journal
+
+journal.INTERVAL = 0.1
+start, flush = JupyterHub.start, journal.Journal.flush
+
+async def late(self):
+    while Path("wait").exists():
+        await asyncio.sleep(0.1)
+    await start(self)
+
+async def noted(self):
+    await flush(self)
+    Path("flushed").touch()
+
+JupyterHub.start, journal.Journal.flush = late, noted
+"""
+"""A hub that doesn't serve while it finds a file, and says when it has written."""
 
 pytestmark = images.BOTH_ENDS
 
@@ -144,7 +166,8 @@ async def test_an_end_of_which_a_crash_kept_the_servers_is_told_by_the_next_hub(
 @pytest.fixture
 async def unwatched(image, tmp_path):
     """Return such a hub, with a server of alice."""
-    hub = StandingHub(tmp_path, image.spawner(TTL_AGENT="off"), UNWATCHED + DIES)
+    settings = UNWATCHED + DIES + LATE
+    hub = StandingHub(tmp_path, image.spawner(TTL_AGENT="off"), settings)
     try:
         await hub.open()
         await hub.start_server("alice")
@@ -154,7 +177,7 @@ async def unwatched(image, tmp_path):
 
 
 async def test_a_crash_spares_no_server_that_an_end_would_have_stopped(unwatched):
-    """The tokens by which the hub knew of it are gone when it dies."""
+    """The tokens by which the hub knew of it are gone when it dies; it dies twice."""
     hub = unwatched
     page = await Page.open(await hub.signed_in("alice"))
     die = hub.folder / "die"
@@ -163,8 +186,16 @@ async def test_a_crash_spares_no_server_that_an_end_would_have_stopped(unwatched
         await page.client.go("/hub/logout")
     assert -SIGKILL == await hub.wait()
     die.unlink()
+    wait, flushed = hub.folder / "wait", hub.folder / "flushed"
+    wait.touch()
+    flushed.unlink()
+    hub.launch()
+    await until(flushed.exists)
+    await hub.kill_alone()
+    wait.unlink()
     await hub.start()
     await hub.until_stopped("alice")
+    assert "Stopping alice: it has no agent" in hub.log
 
 
 async def test_a_respawned_server_knows_what_its_predecessor_did_not_tell_it(hub):

@@ -46,6 +46,7 @@ def requests():
         "Access-Control-Request-Headers": "content-type, x-xsrftoken",
     }
     yield "image", "GET", {"headers": FROM_EVIL | image}
+    yield "head", "HEAD", {"headers": FETCH | {"Sec-Fetch-Mode": "no-cors"}}
     yield "frame", "GET", {"headers": frame}
     yield "script", "GET", {"headers": FETCH | {"Sec-Fetch-Mode": "cors"}}
     yield "preflight", "OPTIONS", {"headers": FETCH | preflight}
@@ -83,7 +84,7 @@ ON_THE_HUB = {
 Such an answer changes nothing, and no script of another site can see it.
 """
 
-AT_A_PROVIDER = {**ON_THE_HUB, "/hub/oauth_login": set()}
+AT_A_PROVIDER = {**ON_THE_HUB, "/hub/oauth_login": {"GET"}}
 """Likewise where people sign in at a provider."""
 
 IN_A_SERVER = {
@@ -190,6 +191,22 @@ async def test_another_site_changes_and_reads_nothing(hub, standing, route):
     for sender in (victim, hub.client()):
         await attack(sender, route, ON_THE_HUB[route], standing)
     assert 200 == (await victim.go("/hub/home")).status_code
+
+
+@pytest.mark.parametrize("route", AT_A_PROVIDER)
+async def test_another_site_changes_and_reads_nothing_at_a_provider(
+    at_provider, provider, route
+):
+    """Nor where the provider would sign in whoever knocks."""
+    hub, victim = at_provider, at_provider.client()
+    await sign_in(victim, "bob")
+    hub.clock.freeze()
+    try:
+        for sender in (victim, hub.client()):
+            await attack(sender, route, AT_A_PROVIDER[route], hub.standing)
+        assert 200 == (await victim.go("/hub/home")).status_code
+    finally:
+        hub.clock.thaw()
 
 
 @pytest.mark.parametrize("route", IN_A_SERVER)

@@ -125,3 +125,20 @@ def test_the_arithmetic_holds_for_any_times(issued_at, active_at, now, idle, lif
             rest = one.remaining(in_force, now)
             over = rest.idle if deadline.reason is Reason.IDLE else rest.lifetime
             assert 0 == over
+
+
+@pytest.mark.parametrize(
+    ("reason", "session_ids", "expected"),
+    [
+        (None, (), False),
+        (Reason.IDLE, (), False),
+        (Reason.REPLACED, (), True),
+        # somebody else signed in: nobody took them
+        (Reason.REPLACED, ("f" * 32,), False),
+    ],
+)
+def test_a_session_is_handed_on_to_the_same_person_only(reason, session_ids, expected):
+    """By a newer sign-in, which takes its tokens."""
+    session = Session("a" * 64, 1, "alice", 1, 1.0, session_ids)
+    session.ended = End(reason, 2.0) if reason else None
+    assert expected is session.handed_on

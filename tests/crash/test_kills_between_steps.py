@@ -56,6 +56,7 @@ async def running(tmp_path_factory):
         hub.stop()
         # there was traffic in each test
         assert running.comings >= running.tests > 0
+        assert len(hub.ends("mayfly", "lifetime")) >= running.tests
         assert "Traceback" not in hub.log
     finally:
         await hub.close()
@@ -82,10 +83,11 @@ async def hub(running):
 
 
 async def come_and_go(running):
-    """Send heartbeats, sign in and out, whether the hub answers or not."""
+    """Send heartbeats, sign in and out or stay, whether the hub answers or not."""
     while True:
         with contextlib.suppress(*NO_ANSWER, AssertionError):
             await running.bystander.client.heartbeat()
+            await running.hub.signed_in("mayfly")
             passer_by = await running.hub.signed_in("passer-by")
             running.comings += (await passer_by.go("/hub/logout")).status_code == 302
         await asyncio.sleep(0.2)

@@ -46,7 +46,7 @@ async def test_activity_is_on_disk_with_the_next_batch(world):
     await worker.sign_in()
     await worker.visit()
     visited_at = world.now()
-    await until(lambda: world.flushed_at() > visited_at)
+    await until(lambda: world.batches()[0] > visited_at)
     [visit] = worker.login.beats
     world.hub.kill()
     world.crashed()

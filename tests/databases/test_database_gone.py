@@ -27,7 +27,10 @@ USUAL = 1.0
 SLACK = 1.0
 """Seconds by which activity may be counted from earlier: a report says how long ago."""
 
-NAMES = ["ann", "ben", "cem", "dot", "eli"]
+NAMES = [f"person-{number}" for number in range(20)]
+
+LOAD = 8
+"""Requests in a second, at least; a quiet machine sends some forty."""
 
 CONFIG = """
 c.TTLAuthenticator.db_url = {url!r}
@@ -80,7 +83,7 @@ class People:
             await self.arrive(turn)
             await self.be_active()
             await self.leave(turn)
-            await asyncio.sleep(1.5)
+            await asyncio.sleep(0.7)
 
     async def check(self):
         """See that nobody who has left is back, and nobody else is gone."""
@@ -130,10 +133,12 @@ async def test_a_minute_without_the_sessions_database(hub_process):
         sleeper = await hub.signed_in("sleeper")
         await people.use(["before"])
 
+        begun = len(people.seconds)
         gate.refuse()
         await people.use(turns("stopped", STOPPED))
         gate.silence()
         await people.use(turns("silent", SILENT))
+        assert len(people.seconds) - begun > LOAD * (STOPPED + SILENT)
         assert 401 == (await sleeper.session()).status_code
         last_seen = time.time()
         await people.check()

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import pytest
 from support.hub import Hub
+from support.missing import MISSING
 from support.server import until
 from support.stores import facts, pages
 
@@ -38,7 +39,7 @@ class Disk(Limited):
         done = subprocess.run(mount, check=False, capture_output=True)
         if done.returncode != 0:
             # it takes rights that not even root has everywhere
-            pytest.skip("this machine lets nobody mount a file system")
+            pytest.skip(f"{MISSING}the right to mount a file system")
 
     @contextmanager
     def full(self, hub):

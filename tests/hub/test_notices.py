@@ -379,6 +379,22 @@ async def test_a_server_that_never_acknowledges_is_unmonitored_once(
     assert Outcome.ACKNOWLEDGED is await telling
 
 
+async def test_an_end_on_a_server_that_hangs_already_is_one_more(
+    servers, told, unmonitored, monkeypatch, caplog
+):
+    """It was told without an end, as all are at a start; then a session ends."""
+    monkeypatch.setattr(notices, "PATIENCE", 0.05)
+    servers.says(says(500))
+    telling = told.tell(ALICE)
+    await until(lambda: "doesn't acknowledge" in caplog.text)
+    for ends in (1, 2):
+        assert ends - 1 == len(unmonitored)
+        more = told.tell(ALICE, ended=True)
+        await until(lambda ends=ends: len(unmonitored) == ends)
+    servers.says(acknowledge)
+    assert [Outcome.ACKNOWLEDGED] * 2 == await asyncio.gather(telling, more)
+
+
 async def test_a_server_is_not_unmonitored_before_that(
     servers, told, unmonitored, monkeypatch
 ):

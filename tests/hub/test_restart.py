@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 from support.client import query
-from support.process import HubProcess
+from support.process import STOP_TIMEOUT, HubProcess
 from support.server import until
 
 
@@ -268,7 +268,7 @@ def started(tmp_path_factory):
             f"c.TTLAuthenticator.{line}\nc.ConfigurableHTTPProxy.should_start = False"
         )
         hub = HubProcess(tmp_path_factory.mktemp("refused"), extra)
-        ended[line] = hub.launch().process.wait(), hub.log
+        ended[line] = hub.launch().process.wait(STOP_TIMEOUT), hub.log
     return ended
 
 

@@ -1,14 +1,17 @@
 """A real single-user server, behind the hub and its proxy."""
 
+import asyncio
 import re
 from datetime import timezone
 
 import pytest
 from jupyterhub import orm
+from support import server
 
 from ttl_authenticator.core.session import End, Reason, Session
 from ttl_authenticator.hub.agents import Agents, Server
 from ttl_authenticator.hub.servers import Servers
+from ttl_authenticator.hub.serving import LOOK
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -125,38 +128,67 @@ MINUTE = 60.0
 
 
 @pytest.mark.parametrize(
-    ("reason", "minutes", "others", "expected"),
+    ("minutes", "others", "expected"),
     [
-        (Reason.IDLE, 1, False, True),
-        (Reason.LOGOUT, 1, False, True),
-        # it goes on as another, on whatever server
-        (Reason.REPLACED, 1, False, False),
+        (1, False, True),
         # the server was started by another login
-        (Reason.IDLE, -1, False, False),
-        (Reason.IDLE, 1, True, False),
+        (-1, False, False),
+        (1, True, False),
     ],
 )
 async def test_an_interrupted_end_concerns_the_users_servers_of_then(
-    hub, reason, minutes, others, expected
+    hub, minutes, others, expected
 ):
     """Whether they had tokens of it can't be known any more."""
     user = hub.user("alice")
     started = user.spawner.orm_spawner.started.replace(tzinfo=timezone.utc)
     at = started.timestamp() + minutes * MINUTE
     ended = Session("a" * 64, NOBODY if others else user.id, "alice", 1, 1.0)
-    ended.ended = End(reason, at)
-    servers = Servers(hub.app, stop_unmonitored=True, log=hub.app.log)
+    ended.ended = End(Reason.IDLE, at)
     agents = Agents(hub.clock, hub.app.log)
+    # whose, and whenever it was started, it had a token
+    guests = Server(NOBODY, "shared")
+    agents.serves(guests, [ended])
+    Servers(hub.app, stop_unmonitored=True, log=hub.app.log).presume([ended], agents)
     theirs = {Server(user.id, "")} if expected else set()
-    assert theirs == servers.of_ends([ended], agents)
+    assert theirs | {guests} == agents.serving(ended)
 
 
-async def test_an_interrupted_end_concerns_servers_that_had_its_tokens(hub):
-    """Also those of others, whenever they were started."""
-    guest = Session("a" * 64, NOBODY, "guest", 1, 1.0)
-    guest.ended = End(Reason.IDLE, 1.0)
+@pytest.mark.parametrize(("name", "ended"), [("alice", False), ("bob", True)])
+async def test_a_server_is_told_whether_a_session_goes_on(
+    hub, alice, monkeypatch, name, ended
+):
+    """It does in a new login of the same person, with its tokens."""
+    await open_server(hub, alice)
+    notices, told = hub.sessions.enforcement.notices, []
+    tell = notices.tell
+
+    def noted(server, ended=False):
+        told.append((server, ended))
+        return tell(server, ended)
+
+    monkeypatch.setattr(notices, "tell", noted)
+    page = await alice.go("/hub/ttl/renew")
+    await alice.submit(page.text, name)
+    await hub.settle()
+    assert [(Server(hub.user("alice").id, ""), ended)] == told
+
+
+async def test_a_server_that_is_being_looked_at_is_stopped_after_that(hub):
+    """JupyterHub serves while it looks at the servers that ran before its start."""
+    spawner = await server.start(hub, "carol")
     servers = Servers(hub.app, stop_unmonitored=True, log=hub.app.log)
-    agents = Agents(hub.clock, hub.app.log)
-    shared = Server(hub.user("alice").id, "")
-    agents.serves(shared, [guest])
-    assert {shared} == servers.of_ends([guest], agents)
+    begun, hub.app._start_future = hub.app._start_future, asyncio.Future()
+    spawner._check_pending = True
+    stopping = asyncio.ensure_future(servers.unmonitored(spawner))
+    for go_on in (
+        lambda: hub.app._start_future.set_result(None),
+        lambda: setattr(spawner, "_check_pending", False),
+    ):
+        await asyncio.wait([stopping], timeout=2 * LOOK)
+        assert not stopping.done()
+        assert spawner.server
+        go_on()
+    await stopping
+    assert not spawner.server
+    hub.app._start_future = begun

@@ -119,7 +119,8 @@ class HubProcess:
             log=LOG,
         )
         limits.begin(self.enforcement.limits_changed)
-        self.enforcement.resume()
+        for session in self.enforcement.resume():
+            self.enforcement.carry_out(session)
 
     def crash(self):
         """Stop with nothing more written."""

@@ -4,10 +4,12 @@ import asyncio
 from contextlib import contextmanager
 
 import pytest
+import sqlalchemy as sa
 from jupyterhub import orm
 from jupyterhub.auth import Authenticator
 from support.client import SESSION_ID_COOKIE, query
 from support.hub import SERVICE_CLIENT, SERVICE_TOKEN
+from support.server import until
 
 STRICT = hasattr(Authenticator, "auth_refresh_strict")
 
@@ -154,6 +156,36 @@ async def test_a_token_of_an_unknown_session_id_is_refused_and_deleted(hub):
     token = late_token(hub, "stranger", "session-id-of-nobody")
     assert 403 == await status(hub, token)
     assert [] == rows(hub, "stranger")
+
+
+@contextmanager
+def deleting_nothing(db):
+    """Let the hub's database refuse to delete tokens."""
+    trigger = "CREATE TRIGGER keeping BEFORE DELETE ON api_tokens "
+    db.execute(sa.text(f"{trigger} BEGIN SELECT RAISE(ABORT, 'not now'); END"))
+    db.commit()
+    yield
+    db.execute(sa.text("DROP TRIGGER keeping"))
+    db.commit()
+
+
+async def test_a_token_that_cannot_be_deleted_is_refused_all_the_same(hub):
+    """One of an ended session; it is deleted when that can be done."""
+    client = await hub.signed_in("keeper")
+    session, token = hub.session_of(client), await token_for(hub, client)
+    with deleting_nothing(hub.app.db):
+        hub.clock.offset += 61
+        hub.sessions.enforcement.wake()
+        await until(lambda: "of a session of keeper is delayed" in hub.log.text)
+        assert 403 == await status(hub, token)
+        assert "A refused token can't be deleted" in hub.log.text
+        assert 1 == len(rows(hub, "keeper"))
+        assert not session.finished
+    assert token not in hub.log.text
+    hub.log.records.clear()
+    await hub.settle()
+    assert session.finished
+    assert [] == rows(hub, "keeper")
 
 
 async def test_a_token_of_another_users_session_is_refused(hub):

@@ -112,8 +112,12 @@ LIMITS = {
     "elder": {"idle_timeout": None, "max_lifetime": 600},
     "returner": {"idle_timeout": None, "max_lifetime": None},
     "bystander": {"idle_timeout": None, "max_lifetime": None},
+    "mayfly": {"idle_timeout": None, "max_lifetime": 1},
 }
-"""By user; each stands for a way in which a session ends, and one doesn't."""
+"""By user; each stands for a way in which a session ends, and one doesn't.
+
+Sessions of the last one end all the time, beside those that a test is about.
+"""
 
 
 class StepsHub(CrashingHub):
@@ -145,6 +149,11 @@ class StepsHub(CrashingHub):
         """What the hook was told: references of sessions, and why they ended."""
         lines = (self.folder / "hooked").read_text().splitlines()
         return [tuple(line.split()) for line in lines]
+
+    def ends(self, user, reason):
+        """Return the sessions of a user that are on disk as ended for a reason."""
+        found = "SELECT id FROM ttl_sessions WHERE user = ? AND reason = ?"
+        return self.rows(found, user, reason, store=True)
 
     def kept(self, user):
         """Return what the hub still has of a user: tokens, codes, ``auth_state``."""

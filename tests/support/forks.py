@@ -29,6 +29,8 @@ class ForkServer:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            # Ctrl-C is for the tests, which then stop what they have started
+            start_new_session=True,
             # the hub's modules, wherever those of this process are
             env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         )
@@ -73,7 +75,7 @@ class Fork:
         """Return its exit code, ``None`` while it runs."""
         return self._server.ask("poll", self.pid)
 
-    def wait(self, timeout=120):
+    def wait(self, timeout):
         """Wait until it has ended; return its exit code."""
         give_up = time.monotonic() + timeout
         while (code := self.poll()) is None:

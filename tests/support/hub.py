@@ -227,6 +227,13 @@ class Hub(Browsers):
         self.app.log.removeHandler(self.log)
         _App.clear_instance()
 
+    def standing(self):
+        """Return all of its sessions that an attack could change, by their ids."""
+        return {
+            session.id: (session.active_at, session.ended, session.session_ids)
+            for session in self.registry
+        }
+
     async def begun(self):
         """Wait until the hub has asked its database, once, which servers run."""
         tasks = {task.get_coro().__name__: task for task in self.sessions.background}

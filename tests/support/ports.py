@@ -5,11 +5,15 @@ import os
 import re
 import socket
 
-FIRST, COUNT = 20_000, 3_000
+FIRST, COUNT, PLACES = 20_000, 2_000, 6
 """Below those that systems give to connections; ``COUNT`` for a process of tests."""
 
+NESTED = {"TTL_TEST_PLACE": "4"}
+"""Variables of tests that tests run: their first process has this place."""
+
 _worker = int(re.sub(r"\D", "", os.environ.get("PYTEST_XDIST_WORKER", "")) or 0)
-_begin = FIRST + _worker % 4 * COUNT
+_place = int(os.environ.get("TTL_TEST_PLACE", "0")) + _worker
+_begin = FIRST + _place % PLACES * COUNT
 # several runs at a time begin at places of their own
 _turn = os.getpid() * 101 % COUNT
 _ports = itertools.cycle(_begin + (_turn + n) % COUNT for n in range(COUNT))

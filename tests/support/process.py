@@ -43,7 +43,7 @@ c.TTLAuthenticator.max_lifetime = 600
 {extra}
 """
 
-START_TIMEOUT = 120
+START_TIMEOUT = STOP_TIMEOUT = 120
 
 
 class HubProcess(Browsers):
@@ -108,7 +108,7 @@ class HubProcess(Browsers):
     def kill(self):
         """Kill hub and proxy as a crash of the machine would."""
         self.process.kill_all()
-        self.process.wait()
+        self.process.wait(STOP_TIMEOUT)
         # the hub gives its proxy a session of its own
         pid_file = self.folder / "jupyterhub-proxy.pid"
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
@@ -117,11 +117,11 @@ class HubProcess(Browsers):
     def stop(self):
         """Stop as an administrator would."""
         self.process.send_signal(signal.SIGTERM)
-        self.process.wait()
+        self.process.wait(STOP_TIMEOUT)
 
     async def wait(self):
         """Wait for the process to end by itself; return its exit code."""
-        return await asyncio.to_thread(self.process.wait)
+        return await asyncio.to_thread(self.process.wait, STOP_TIMEOUT)
 
     async def close(self):
         """Stop whatever still runs."""

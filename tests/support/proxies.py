@@ -38,6 +38,8 @@ class Proxy:
             ],
             stdout=log,
             stderr=subprocess.STDOUT,
+            # Ctrl-C is for the tests, which then stop what they have started
+            start_new_session=True,
             env=os.environ | {"CONFIGPROXY_AUTH_TOKEN": TOKEN},
         )
 

@@ -2,8 +2,9 @@
 
 import asyncio
 import signal
+import time
 
-from support.process import HubProcess
+from support.process import START_TIMEOUT, HubProcess
 from support.proxies import Proxy
 
 CONFIG = """
@@ -65,13 +66,15 @@ class StandingHub(HubProcess):
         await self._until(looker, name, lambda server: not server)
 
     async def _until(self, client, name, holds):
-        while True:
+        give_up = time.monotonic() + START_TIMEOUT
+        while time.monotonic() < give_up:
             # it may take longer than one may be idle
             await client.heartbeat()
             model = (await client.fetch(f"/hub/api/users/{name}")).json()
             if holds(model["servers"].get("", {})):
                 return
             await asyncio.sleep(0.2)
+        raise TimeoutError(self.log)
 
     async def shut(self, *names):
         """Stop users' servers, hub and proxy."""

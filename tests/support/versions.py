@@ -14,6 +14,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from support.images import Environment
+from support.ports import NESTED
 
 try:
     import tomllib
@@ -93,7 +94,7 @@ class Suite:
         self.folder = folder
         kept = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
         places = os.pathsep.join(map(str, [ROOT, *path]))
-        self.environment = {**kept, **environment, "PYTHONPATH": places}
+        self.environment = kept | NESTED | environment | {"PYTHONPATH": places}
 
     def say(self, code):
         """Run a line of Python; return what it prints."""

@@ -16,26 +16,30 @@ from support.versions import HUBS_BETWEEN, OLDEST_HUB, PROJECT, ROOT, modules_of
 WITH_SERVERS = ["agent/test_ends.py", "agent/test_look_again.py"]
 """Those of the agent's tests in which a hub starts servers and tells them of ends."""
 
-MODULES = [
-    *modules_of("core"),
-    *modules_of("hub"),
-    *modules_of("attacks"),
-    *WITH_SERVERS,
+SELDOM = [
+    *modules_of("crash"),
+    *modules_of("databases"),
+    "hub/test_jupyterhub_suite.py",
+    "hub/test_oauthenticator_suite.py",
 ]
+"""What runs with ``--matrix`` only: it takes minutes, or is others' tests."""
 
-SUITES = {"hub/test_jupyterhub_suite.py", "hub/test_oauthenticator_suite.py"}
-"""Tests of others, which run with ``--matrix`` only: they take minutes."""
+OFTEN = sorted(
+    {*modules_of("core"), *modules_of("hub"), *modules_of("attacks")} - {*SELDOM}
+)
+
+MODULES = [*OFTEN, *WITH_SERVERS, *SELDOM]
 
 # JupyterHub 5 has schemas that a newer jupyter_events complains of
 IGNORED = ["-W", "ignore:The `version` property of an event schema must be a string"]
 
-# the longest of all modules, so nothing is left beside which it could run at last
+# it ends last, when other processes have nothing left to do
 BY_TWO = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
 
 
 def case(environment, module):
     """Return the parameters of an item."""
-    is_always = environment is OLDEST_HUB and module not in SUITES
+    is_always = environment is OLDEST_HUB and module not in SELDOM
     marks = () if is_always else pytest.mark.matrix
     name = f"{environment}-{module.removesuffix('.py')}"
     return pytest.param(environment, module, marks=marks, id=name)

@@ -109,6 +109,13 @@ class Session:
         """Return a pseudonym for pages and JSON, from which ``id`` can't be found."""
         return hashlib.sha256(f"reference {self.id}".encode()).hexdigest()[:16]
 
+    @property
+    def handed_on(self) -> bool:
+        """Tell whether a newer sign-in of the same person took its tokens."""
+        replaced = self.ended is not None and self.ended.reason is Reason.REPLACED
+        # they stay with it where somebody else signed in
+        return replaced and not self.session_ids
+
     def remaining(self, limits: Limits, now: float) -> Remaining:
         """Tell what is left of each limit."""
         return Remaining(

@@ -12,7 +12,6 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from ..core.batches import batches
-from ..core.session import Reason
 from .metrics import ENDED_SESSIONS, REPORTED_ENDS
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterable
 
     from ..core.registry import SessionRegistry
-    from ..core.session import Session
+    from ..core.session import Reason, Session
     from .agents import Server
     from .journal import Journal
     from .notices import Notices
@@ -123,25 +122,22 @@ class Enforcement:
         )
 
     def resume(self) -> list[Session]:
-        """Finish the ends that a crash interrupted, before the hub serves.
+        """Take tokens and ``auth_state`` of the ends that a crash interrupted.
 
-        Tokens and ``auth_state`` go at once; what fails is tried again later.
+        To be done before the hub serves; what fails is tried again with the rest.
 
         Returns:
-            The sessions, whose servers have to be told once the hub serves.
+            The sessions, to be carried out when the hub serves. Until their servers
+            have been told they aren't finished: the hub may crash once more.
         """
         unfinished = [s for s in self.registry if s.ended and not s.finished]
         foreseen = [s for s in unfinished if self.revocation.foresee(s)]
         if foreseen:
             self.journal.write_now(foreseen)
         for some in batches(unfinished, TOGETHER):
-            attempts = self.revocation.attempt_all(some)
-            for session, is_done in zip(some, attempts, strict=True):
-                self.log.info("Resuming the end of a session of %s", session.user)
-                if is_done and self.end_hook is None:
-                    self.registry.finish(session)
-                else:
-                    self.carry_out(session)
+            self.revocation.attempt_all(some)
+        for session in unfinished:
+            self.log.info("Resuming the end of a session of %s", session.user)
         return unfinished
 
     async def idle(self) -> None:
@@ -254,9 +250,8 @@ class Enforcement:
     def _tell(self, servers: Iterable[Server], session: Session) -> list[Future[Any]]:
         if self.notices is None:
             return []
-        # one that was replaced goes on as another, with its tokens
-        replaced = session.ended is not None and session.ended.reason is Reason.REPLACED
-        return [self.notices.tell(server, ended=not replaced) for server in servers]
+        ended = not session.handed_on
+        return [self.notices.tell(server, ended) for server in servers]
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.ensure_future(work)

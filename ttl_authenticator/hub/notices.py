@@ -124,7 +124,8 @@ class Notices:
         began, delay, overdue = loop.time(), FIRST_RETRY, False
         while (outcome := await self._attempt(server)) is Outcome.FAILED:
             left = began + PATIENCE - loop.time()
-            if not overdue and left <= 0:
+            # another session may end on a server that has been overdue for long
+            if left <= 0 and (not overdue or server in self._ended):
                 overdue = True
                 await self._report(server, "doesn't acknowledge the end of a session")
             wake = self._wake[server]

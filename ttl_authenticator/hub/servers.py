@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from jupyterhub import orm
 
-from ..core.session import Reason
 from .agents import Server
-from .serving import until_it_serves
+from .serving import LOOK, until_it_serves
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from datetime import datetime
 
     from ..core.session import Session
     from .agents import Agents
@@ -47,61 +46,57 @@ class Servers:
 
     async def unmonitored(self, spawner: Any) -> None:
         """Do what is configured for a server that nobody watches."""
-        if not self.stop_unmonitored or spawner.pending or not spawner.ready:
+        if not self.stop_unmonitored:
+            return
+        # routes that are checked at the start must not be changed meanwhile
+        await self.app._start_future
+        while spawner.pending:  # noqa: ASYNC110 - JupyterHub has no event
+            await asyncio.sleep(LOOK)
+        if not spawner.ready:
             return
         self.log.warning("Stopping %s: it has no agent", spawner._log_name)
         # as JupyterHub's own handlers do it
         await self.app.proxy.delete_user(spawner.user, spawner.name)
         await spawner.user.stop(spawner.name)
 
-    def running(self) -> list[Server]:
-        """List the servers that run, as far as the database says."""
-        return [server for server, _ in self._running()]
-
-    def _running(self) -> Iterator[tuple[Server, float]]:
+    def running(self) -> dict[Server, float]:
+        """List the servers that run, as far as the database says, and since when."""
         columns = orm.Spawner.user_id, orm.Spawner.name, orm.Spawner.started
         found = self.app.db.query(*columns).filter(orm.Spawner.server_id.is_not(None))
-        for user_id, name, started in found:
-            # JupyterHub's times are UTC, and don't say so
-            since = started.replace(tzinfo=timezone.utc).timestamp() if started else 0.0
-            yield Server(user_id, name), since
+        return {
+            Server(user_id, name): _timestamp(started)
+            for user_id, name, started in found
+        }
 
-    def of_ends(self, ends: Iterable[Session], agents: Agents) -> set[Server]:
-        """Find the servers that may not have heard of ends that a crash interrupted.
+    def presume(self, ends: list[Session], agents: Agents) -> None:
+        """Note which servers may not have heard of ends that a crash interrupted.
 
-        Those that had tokens of them, and all of the user's own that ran by then:
-        tokens may have gone before the crash, and with them what they were for.
+        Those of the same user that ran by then: tokens may have gone before the crash,
+        and with them what they were for.
 
         Args:
             ends: sessions that have ended.
-            agents: the record of which server had their tokens.
+            agents: the record of which server has to be told of which end.
         """
-        found: set[Server] = set()
-        last: dict[int, float] = {}
+        of_user: dict[int, dict[Server, float]] = {}
+        for server, started in self.running().items() if ends else ():
+            of_user.setdefault(server.user_id, {})[server] = started
         for session in ends:
-            # one that was replaced goes on as another, with its tokens
-            if session.ended is None or session.ended.reason is Reason.REPLACED:
-                continue
-            found |= agents.serving(session)
-            at = last.get(session.user_id, 0.0)
-            last[session.user_id] = max(at, session.ended.at)
-        for server, started in self._running():
-            if started < last.get(server.user_id, 0.0):
-                found.add(server)
-        return found
+            for server, started in of_user.get(session.user_id, {}).items():
+                if session.ended and started < session.ended.at:
+                    agents.serves(server, [session])
 
-    async def tell_all(
-        self, notices: Notices, ended: Collection[Server] = frozenset()
-    ) -> None:
+    async def tell_all(self, notices: Notices) -> None:
         """Tell all running servers to look again, as soon as the hub can answer.
 
-        So ends that a crash interrupted reach them, activity that agents gathered
-        meanwhile reaches the hub, and the hub learns who has an agent.
-
-        Args:
-            notices: by which they are told.
-            ended: those on which a session has ended, see :meth:`Notices.tell`.
+        So activity that agents gathered meanwhile reaches the hub, and the hub learns
+        who has an agent.
         """
         await until_it_serves(self.app)
-        telling = [notices.tell(server, server in ended) for server in self.running()]
+        telling = [notices.tell(server) for server in self.running()]
         await asyncio.gather(*telling, return_exceptions=True)
+
+
+def _timestamp(started: datetime | None) -> float:
+    # JupyterHub's times are UTC, and don't say so
+    return started.replace(tzinfo=timezone.utc).timestamp() if started else 0.0

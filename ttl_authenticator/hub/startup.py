@@ -35,6 +35,7 @@ from .reauthentication import Reauthentication
 from .revocation import Revocation
 from .server_tokens import ServerTokens
 from .servers import Servers
+from .serving import until_it_serves
 from .sessions import SETTING, HubSessions
 from .store import SessionStore, StoreError, derive_url, is_same_file
 
@@ -115,7 +116,7 @@ def start(authenticator: TTLAuthenticator, app: Any) -> HubSessions:
     if authenticator.agent != "off":
         notices = Notices(servers.find, agents, servers.unmonitored, log)
     enforcement = _enforcement(authenticator, app, journal, notices)
-    untold = servers.of_ends(enforcement.resume(), agents)
+    unfinished = enforcement.resume()
     sessions = HubSessions(
         journal.registry,
         journal,
@@ -132,10 +133,22 @@ def start(authenticator: TTLAuthenticator, app: Any) -> HubSessions:
     app.tornado_settings[SETTING] = sessions
     for environment in ("jinja2_env", "jinja2_env_sync"):
         pages.install(app.tornado_settings[environment])
-    meanwhile = [servers.tell_all(notices, untold)] if notices else []
+    meanwhile = [_carry_on(app, enforcement, unfinished)]
+    if notices:
+        servers.presume(unfinished, agents)
+        meanwhile.append(servers.tell_all(notices))
     sessions.begin(collect_quietly(app), *meanwhile)
     log.info("Limits of sessions around %s", wrapping.describe(type(authenticator)))
     return sessions
+
+
+async def _carry_on(
+    app: Any, enforcement: Enforcement, unfinished: list[Session]
+) -> None:
+    # servers that are told ask the hub
+    await until_it_serves(app)
+    for session in unfinished:
+        enforcement.carry_out(session)
 
 
 def _restored(
