@@ -46,7 +46,7 @@ async def test_after_a_restart_the_hub_knows_again_who_has_an_agent(hub, running
     assert agents.get(key) is None
     notices = hub.sessions.enforcement.notices
     servers = Servers(hub.app, stop_unmonitored=False, log=hub.app.log)
-    assert [key] == servers.running()
+    assert [key] == list(servers.running())
     await servers.tell_all(notices)
     assert agents.get(key) is not None
 

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 from support.ports import free_port
 from support.postgresql import new_database
-from support.process import HubProcess
+from support.process import STOP_TIMEOUT, HubProcess
 from support.stores import Backend, session
 
 FORGETFUL = "rotate the cookie secret"
@@ -155,7 +155,7 @@ def refused(tmp_path_factory):
             case.words = prepare(case)
             cases.append(case)
         for case in cases:
-            case.code = case.hub.launch().process.wait()
+            case.code = case.hub.launch().process.wait(STOP_TIMEOUT)
             if case.other is not None:
                 case.other.execute("DROP TABLE ttl_sessions")
                 case.other.close()
