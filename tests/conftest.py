@@ -13,7 +13,8 @@ from support import images
 
 # a busy machine is no failure of a property
 hypothesis.settings.register_profile("any machine", deadline=None, max_examples=60)
-# --hypothesis-profile thorough
+# --hypothesis-profile few (what was tried in the same run before), or thorough
+hypothesis.settings.register_profile("few", deadline=None, max_examples=15)
 hypothesis.settings.register_profile("thorough", deadline=None, max_examples=2000)
 hypothesis.settings.load_profile("any machine")
 

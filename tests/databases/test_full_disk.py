@@ -112,7 +112,7 @@ async def test_a_full_disk_holds_up_nobody_and_loses_nothing(hub, disk):
         assert facts(hub.registry) != on_disk(disk)
     assert "database or disk is full" in hub.log.text
     await until(lambda: facts(hub.registry) == on_disk(disk))
-    assert "can be written again" in hub.log.text
+    await until(lambda: "can be written again" in hub.log.text)
     assert 1 == len(hub.log.tracebacks)
     await hub.restart()
     assert 401 == (await leaver.as_thief(cookie).session()).status_code

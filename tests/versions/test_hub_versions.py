@@ -33,6 +33,9 @@ MODULES = [*OFTEN, *WITH_SERVERS, *SELDOM]
 # JupyterHub 5 has schemas that a newer jupyter_events complains of
 IGNORED = ["-W", "ignore:The `version` property of an event schema must be a string"]
 
+# all examples are tried with the newest versions
+FEW = ["--hypothesis-profile", "few"]
+
 # it ends last, when other processes have nothing left to do
 BY_TWO = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
 
@@ -49,7 +52,7 @@ def case(environment, module):
 def outcomes(suite, modules, whole):
     """Return what became of all modules of an environment, in one run."""
     servers = images.ensure(images.NEWEST)
-    options = *BY_TWO, *IGNORED, *whole
+    options = *BY_TWO, *IGNORED, *(whole or FEW)
     return suite.run(modules, "--image", servers.name, *options)
 
 

@@ -93,7 +93,7 @@ def _check(authenticator: TTLAuthenticator, app: Any) -> None:
 
 
 def start(authenticator: TTLAuthenticator, app: Any) -> HubSessions:
-    """Read the store, finish what a crash interrupted, begin to watch deadlines.
+    """Read the store, go on with what a crash interrupted, begin to watch deadlines.
 
     Args:
         authenticator: whose settings to use.
