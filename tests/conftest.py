@@ -6,10 +6,14 @@ own tests run without.
 
 import asyncio
 import signal
+import sys
 
 import hypothesis
 import pytest
 from support import images
+
+# takes longer than the rest of JupyterHub, see support/quick.py
+sys.modules["rfc3987_syntax"] = None
 
 # a busy machine is no failure of a property
 hypothesis.settings.register_profile("any machine", deadline=None, max_examples=60)

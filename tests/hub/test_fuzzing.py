@@ -18,6 +18,7 @@ from bs4 import BeautifulSoup
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from jupyterhub import orm
+from support import proxies
 from support.client import BY_HUMAN, HUB_COOKIE, NAVIGATION
 from tornado.httputil import parse_cookie
 from tornado.web import create_signed_value
@@ -25,7 +26,6 @@ from traitlets import TraitError
 from traitlets.config import Config
 
 from ttl_authenticator import TTLAuthenticator
-from ttl_authenticator.cli.proxy import ensure_proxy
 from ttl_authenticator.core.policy import Person
 from ttl_authenticator.hub import cookies
 from ttl_authenticator.hub.bootstrap import BootstrapError
@@ -526,7 +526,7 @@ class UrlJudge:
     """Tells where an address leads, by the standard that browsers follow."""
 
     def __init__(self):
-        node = ensure_proxy().argv[0]
+        node = proxies.argv()[0]
         self.process = subprocess.Popen(
             [node, "-e", JUDGE],
             stdin=subprocess.PIPE,

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import jupyterhub
 import pytest
+from support import proxies
 from support.paths import python_path
-
-from ttl_authenticator.cli.proxy import ensure_proxy
 
 SUPPORT = Path(__file__).parent.parent
 
@@ -33,7 +32,7 @@ def environment(tmp_path):
     """Return an environment with the npm proxy on its path, as those tests want it."""
     proxy = tmp_path / "bin" / "configurable-http-proxy"
     proxy.parent.mkdir()
-    proxy.write_text(f'#!/bin/sh\nexec {shlex.join(ensure_proxy().argv)} "$@"\n')
+    proxy.write_text(f'#!/bin/sh\nexec {shlex.join(proxies.argv())} "$@"\n')
     proxy.chmod(0o755)
     python = Path(sys.executable).parent
     path = os.pathsep.join([str(proxy.parent), str(python), os.environ["PATH"]])

@@ -19,7 +19,6 @@ from support.client import Browsers
 from support.clock import MovableClock
 from support.ports import free_port
 from ttl_authenticator import TTLAuthenticator
-from ttl_authenticator.cli.proxy import ensure_proxy
 from ttl_authenticator.hub import startup
 
 
@@ -115,7 +114,7 @@ def real_config(folder, **sections):
                 ],
             },
             "ConfigurableHTTPProxy": {
-                "command": list(ensure_proxy().argv),
+                "command": proxies.argv(),
                 "api_url": f"http://127.0.0.1:{free_port()}",
                 "pid_file": f"{folder}/proxy.pid",
             },

@@ -69,7 +69,7 @@ class Image(Environment):
     def command(self):
         """The words that start its servers."""
         # not its scripts: they name the folder in which they were installed
-        return [self.python, "-m", "jupyterhub.singleuser"]
+        return quick.command("jupyterhub.singleuser", self.python)
 
     def spawner(self, **environment):
         """Return the configuration of spawners that start its servers."""
@@ -87,10 +87,6 @@ class _Own(Image):
     @property
     def python(self):
         return sys.executable
-
-    @property
-    def command(self):
-        return quick.command("jupyterhub.singleuser")
 
     def spawner(self, **environment):
         return {

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import httpx
 
+from support import proxies
 from support.client import Browsers
 from support.forks import Fork
 from support.ports import free_port
-from support.proxies import TOKEN
-from ttl_authenticator.cli.proxy import ensure_proxy
 
 CONFIG = """
 import os, time
@@ -69,8 +68,8 @@ class HubProcess(Browsers):
             port=self.port,
             hub_port=self.hub_port,
             api_port=self.api_port,
-            proxy=list(ensure_proxy().argv),
-            token=TOKEN,
+            proxy=proxies.argv(),
+            token=proxies.TOKEN,
             extra=extra,
         )
         self.process = None

@@ -3,6 +3,7 @@
 import asyncio
 import atexit
 import contextlib
+import functools
 import os
 import subprocess
 import time
@@ -14,6 +15,12 @@ from ttl_authenticator.cli.proxy import ensure_proxy
 
 TOKEN = "proxy-token"
 START_SECONDS = 60
+
+
+@functools.cache
+def argv():
+    """Return the words that start one; to look for it starts one as well."""
+    return list(ensure_proxy().argv)
 
 
 class Proxy:
@@ -31,7 +38,7 @@ class Proxy:
         self.api_port = api_port
         self._process = subprocess.Popen(
             [
-                *ensure_proxy().argv,
+                *argv(),
                 *("--ip", "127.0.0.1", "--port", str(port)),
                 *("--api-ip", "127.0.0.1", "--api-port", str(api_port)),
                 *options,

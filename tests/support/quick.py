@@ -9,9 +9,9 @@ import runpy
 import sys
 
 
-def command(module):
+def command(module, python=sys.executable):
     """Return the words that run a module."""
-    return [sys.executable, __file__, module]
+    return [python, __file__, module]
 
 
 if __name__ == "__main__":

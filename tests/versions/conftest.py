@@ -4,11 +4,9 @@ import os
 from pathlib import Path
 
 import pytest
-from support import images
+from support import images, proxies
 from support.missing import MISSING
 from support.versions import Suite, install
-
-from ttl_authenticator.cli.proxy import ensure_proxy
 
 MAY_BE_SKIPPED = ("this JupyterHub has no ", MISSING)
 """How the reason begins: what came later, and what a laptop may lack."""
@@ -25,7 +23,7 @@ def suite(environment, tmp_path_factory):
     """Return this checkout's tests, for the environment's Python."""
     folder = tmp_path_factory.mktemp("suite")
     # node may have come with a package of this environment
-    programs = (environment.python, ensure_proxy().argv[0])
+    programs = (environment.python, proxies.argv()[0])
     places = [str(Path(program).parent) for program in programs]
     path = os.pathsep.join([*places, os.environ["PATH"]])
     return Suite(environment.python, folder, install(folder / "checkout"), PATH=path)
