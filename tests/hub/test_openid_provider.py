@@ -9,7 +9,7 @@ import httpx
 import pytest
 from jupyterhub.auth import Authenticator
 from oauthenticator.generic import GenericOAuthenticator
-from support.client import query
+from support.client import TRUST, query
 from support.openid import IMPATIENT, OpenIDProvider, come_back, fill_in, knock, sign_in
 from tornado.httpclient import HTTPClientError
 from tornado.web import HTTPError
@@ -81,14 +81,14 @@ class Direct:
             **asked,
         }
         url = f"{self.provider.url}/authorize"
-        async with httpx.AsyncClient(cookies=cookies) as browser:
+        async with httpx.AsyncClient(cookies=cookies, verify=TRUST) as browser:
             return await browser.get(url, params=asked)
 
     async def log_in(self, name="alice", **asked):
         """Return the answer of the provider to a right password."""
         page = await self.authorize(**asked)
         form = {"username": name, "password": name[::-1]}
-        async with httpx.AsyncClient() as browser:
+        async with httpx.AsyncClient(verify=TRUST) as browser:
             return await browser.post(page.url, data=form)
 
     async def ask(self, how="basic", **form):
@@ -321,7 +321,7 @@ async def test_end_session_forgets_the_browser(provider):
     """The next login asks again."""
     direct = Direct(provider)
     cookies = (await direct.log_in()).cookies
-    async with httpx.AsyncClient(cookies=cookies) as browser:
+    async with httpx.AsyncClient(cookies=cookies, verify=TRUST) as browser:
         target = {"post_logout_redirect_uri": CALLBACK, "state": "s"}
         answer = await browser.get(f"{provider.url}/end_session", params=target)
     assert f"{CALLBACK}?state=s" == answer.headers["location"]

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import jwt
 
-from support.client import BY_HUMAN
+from support.client import BY_HUMAN, TRUST
 from support.openid_state import CLIENT_ID, CLIENT_SECRET
 from support.ports import free_port
 
@@ -49,7 +49,7 @@ class OpenIDProvider:
             *(sys.executable, "-m", "support.openid_provider", str(self.port)),
             env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
         )
-        self.http = httpx.AsyncClient(base_url=self.url, timeout=30)
+        self.http = httpx.AsyncClient(base_url=self.url, timeout=30, verify=TRUST)
         give_up = time.monotonic() + START_TIMEOUT
         while time.monotonic() < give_up:
             with contextlib.suppress(httpx.TransportError):

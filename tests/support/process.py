@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 
 from support import proxies
-from support.client import Browsers
+from support.client import TRUST, Browsers
 from support.forks import Fork
 from support.ports import free_port
 
@@ -94,7 +94,7 @@ class HubProcess(Browsers):
         """Start the process and wait until it serves through its proxy."""
         self.launch()
         give_up = time.monotonic() + START_TIMEOUT
-        async with httpx.AsyncClient() as http:
+        async with httpx.AsyncClient(verify=TRUST) as http:
             while time.monotonic() < give_up:
                 with contextlib.suppress(httpx.TransportError):
                     answer = await http.get(f"{self.url}/hub/health")

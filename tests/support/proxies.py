@@ -10,6 +10,7 @@ import time
 
 import httpx
 
+from support.client import TRUST
 from support.ports import free_port
 from ttl_authenticator.cli.proxy import ensure_proxy
 
@@ -55,6 +56,7 @@ class Proxy:
             base_url=f"http://127.0.0.1:{self.api_port}/api/routes",
             headers={"Authorization": f"token {TOKEN}"},
             timeout=START_SECONDS,
+            verify=TRUST,
         )
 
     async def serving(self):
