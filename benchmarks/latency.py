@@ -255,13 +255,16 @@ async def requests(hub: MeasuredHub) -> list[Figure]:
         await start_server(hub, name)
     pages = {case: await tabs_of(hub, names[case], case[0]) for case in cases}
     await asyncio.sleep(1.5)  # the first questions of a session
-    before = len(hub.log)
-    until = time.monotonic() + 60 * MINUTES
-    await asyncio.gather(
-        *(use(tab, until) for case in cases if case[1] for tab in pages[case]),
-        asyncio.sleep(60 * MINUTES),
+    until = time.monotonic() + 60 * MINUTES + BEAT
+    using = asyncio.gather(
+        *(use(tab, until) for case in cases if case[1] for tab in pages[case])
     )
+    # from the middle of an interval to that of another: one more has both its ends
+    await asyncio.sleep(BEAT / 2)
+    before = len(hub.log)
+    await asyncio.sleep(60 * MINUTES)
     lines = hub.log[before:]
+    await using
     return [
         figure
         for case in cases
@@ -282,10 +285,9 @@ async def tabs_of(hub: MeasuredHub, name: str, count: int) -> list[Page]:
 
 async def use(tab: Page, until: float) -> None:
     """Report input as a tab does that knows nothing of the others."""
-    # the last beat is inside the time that is counted
-    while (rest := until - time.monotonic()) > BEAT / 2:
+    while time.monotonic() < until:
         (await tab.heartbeat()).raise_for_status()
-        await asyncio.sleep(min(BEAT, rest))
+        await asyncio.sleep(BEAT)
 
 
 def asked_by(name: str, log: str) -> list[str]:
