@@ -3,6 +3,7 @@
 Real files, damaged, cut off, made read-only; a process without root's rights.
 """
 
+import gc
 import os
 import random
 import re
@@ -134,6 +135,8 @@ def test_a_file_that_is_cut_off_stops_the_start(path, database):
         path.write_bytes(whole[:size])
         with pytest.raises(StoreError, match="damaged"):
             SessionStore(database.url)
+    # SQLAlchemy 2.0.0 leaves a connection that failed at once to Python
+    gc.collect()
     path.write_bytes(b"")
     assert [] == database.open().load()
 
