@@ -26,6 +26,7 @@ from ttl_authenticator.core.session import (
 )
 
 START = 1_700_000_000
+DAY = 86400
 IDLE = 60.0
 LIFETIME = 600.0
 BEAT = 10.0
@@ -524,6 +525,21 @@ def test_only_sessions_of_old_cookies_without_work_to_do_are_forgotten(registry)
     assert None is registry.get("old")
     assert "old" not in registry.changed
     assert [] == registry.forget(issued_before=START - 100)
+
+
+def test_what_a_clock_far_ahead_forgot_is_not_adopted(registry, clock):
+    """When it has been set right, an ended cookie looks like one from before."""
+    one = registry.open(session(issued_at=START))
+    registry.end(one, Reason.LOGOUT)
+    registry.finish(one)
+    clock.now = START + 16 * DAY
+    assert [one] == registry.forget(issued_before=clock.now - 15 * DAY)
+    clock.now = START
+    assert ended(Reason.REVOKED) == registry.judge_unknown(START, ALICE)
+    assert [] == registry.forget(issued_before=START - 15 * DAY)
+    assert ended(Reason.REVOKED) == registry.judge_unknown(START + DAY - 1, ALICE)
+    clock.now = START + DAY
+    assert ACTIVE == registry.judge_unknown(START + DAY, ALICE)
 
 
 def test_forgetting_leaves_nothing_behind(registry):

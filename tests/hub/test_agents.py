@@ -67,6 +67,19 @@ def test_the_servers_of_a_session_are_told_once(agents):
     assert {ALICE} == agents.take_serving(other)
 
 
+def test_a_server_that_stopped_serves_nobody(agents):
+    """And nothing of it is left, in whichever order servers and sessions go."""
+    mine, other = session("mine"), session("other")
+    agents.serves(ALICE, [mine, other])
+    agents.serves(BOB, [mine])
+    agents.forget(ALICE)
+    assert ({BOB}, set()) == (agents.serving(mine), agents.serving(other))
+    assert {BOB} == agents.take_serving(mine)
+    agents.forget(BOB)
+    assert not agents._serving
+    assert not agents._served
+
+
 def test_a_warning_is_logged_once(agents, caplog):
     """Until the server has stopped, or its agent was heard."""
 

@@ -1,11 +1,15 @@
 """Sessions that end together: what follows is done for many at once, and for each."""
 
+from collections import Counter
+
 import pytest
 import sqlalchemy as sa
 from jupyterhub import orm
+from support import turns
 from support.server import until
 
 from ttl_authenticator.core.session import Reason
+from ttl_authenticator.hub.enforcement import CROWD as AT_ONCE
 from ttl_authenticator.hub.enforcement import TOGETHER
 
 CROWD = TOGETHER + 5
@@ -103,6 +107,17 @@ async def test_an_end_looks_through_nothing_that_grows_with_the_hub(hub, monkeyp
     await hub.advance(61)
     assert 0 == tokens(hub, clients)
     assert len(sessions) == sum(attempts)
+
+
+async def test_interrupted_ends_are_begun_a_few_at_a_time(hub, monkeypatch):
+    """There may be thousands of them, and the hub serves already."""
+    enforcement, begun = hub.sessions.enforcement, Counter()
+    with turns.counted() as turn:
+        note = lambda _: begun.update([turn()])  # noqa: E731
+        monkeypatch.setattr(enforcement, "carry_out", note)
+        await enforcement.carry_on([object()] * (3 * AT_ONCE + 1))
+    assert 3 * AT_ONCE + 1 == begun.total()
+    assert AT_ONCE == max(begun.values())
 
 
 async def test_a_deleted_token_is_gone_from_memory_as_well(hub):

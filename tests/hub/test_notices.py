@@ -7,6 +7,7 @@ import time
 from types import SimpleNamespace
 
 import pytest
+from support import turns
 from support.hub import _http_clients
 from support.server import until
 from tornado.httpserver import HTTPServer
@@ -58,7 +59,7 @@ class UserServers:
     def start(self, server, name, port=None):
         url = f"http://127.0.0.1:{port or self.port}/user/{name}/"
         self.spawners[server] = SimpleNamespace(
-            server=SimpleNamespace(url=url), _log_name=f"{name}:"
+            server=SimpleNamespace(url=url), _log_name=f"{name}:", pending=None
         )
 
     def says(self, *answers, user="alice"):
@@ -156,6 +157,7 @@ async def told(servers, unmonitored):
 
     async def note(spawner):
         unmonitored.append(spawner)
+        return True
 
     agents = Agents(time.time, logging.getLogger("notices"))
     told = Notices(
@@ -309,6 +311,28 @@ async def test_a_new_end_wakes_a_server_that_was_waited_for(servers, told, monke
     assert Outcome.ACKNOWLEDGED is await asyncio.wait_for(second, 30)
 
 
+async def test_a_new_end_during_a_notice_that_fails_is_not_kept_waiting(
+    servers, told, monkeypatch
+):
+    """It comes too late for this attempt, and at the right time for the next."""
+    monkeypatch.setattr(notices, "FIRST_RETRY", 60.0)
+    monkeypatch.setattr(notices, "PATIENCE", 60.0)
+    go = asyncio.Event()
+
+    async def fail(handler):
+        await go.wait()
+        handler.set_status(500)
+
+    servers.says(fail, acknowledge)
+    first = told.tell(ALICE, ended=True)
+    await until(lambda: servers.requests)
+    second = told.tell(ALICE, ended=True)
+    go.set()
+    assert [Outcome.ACKNOWLEDGED] * 2 == await asyncio.wait_for(
+        asyncio.gather(first, second), 30
+    )
+
+
 async def test_an_end_during_a_notice_leads_to_another(servers, told):
     """What is under way may have been answered before it; many are one."""
     go = asyncio.Event()
@@ -404,16 +428,91 @@ async def test_a_server_is_not_unmonitored_before_that(
     assert [] == unmonitored
 
 
-async def test_a_failure_to_stop_a_server_is_no_failure_to_tell(servers, told, caplog):
-    """Stopping is JupyterHub's work and may fail in many ways."""
+async def test_a_server_that_can_not_be_stopped_is_stopped_later(
+    servers, told, unmonitored, caplog
+):
+    """Stopping is JupyterHub's work and may fail in many ways, or have to wait."""
+    stock = told.unmonitored
 
     async def fail(spawner):
+        told.unmonitored = wait
         raise RuntimeError("can't stop")
+
+    async def wait(spawner):
+        told.unmonitored = stock
+        return False
 
     told.unmonitored = fail
     servers.says(says(404))
     assert Outcome.NO_AGENT is await told.tell(ALICE, ended=True)
     assert "Can't stop the server alice:" in caplog.text
+    assert [servers.spawners[ALICE]] == unmonitored
+    assert 3 == len(servers.requests)
+
+
+@pytest.mark.parametrize("answer", [says(404), says(500)])
+async def test_a_server_whose_agent_came_meanwhile_is_not_stopped(
+    servers, told, monkeypatch, answer
+):
+    """What couldn't be done at once isn't done without another look."""
+    monkeypatch.setattr(notices, "PATIENCE", 0.0)
+    asked = []
+
+    async def not_yet(spawner):
+        asked.append(spawner)
+        servers.says(acknowledge)
+        return False
+
+    told.unmonitored = not_yet
+    servers.says(answer)
+    assert Outcome.ACKNOWLEDGED is await told.tell(ALICE, ended=True)
+    assert [servers.spawners[ALICE]] == asked
+
+
+async def test_an_end_that_was_acknowledged_is_no_reason_to_stop_a_server(
+    servers, told, unmonitored
+):
+    """Changed limits are told as well, and then its agent may be gone."""
+    go = asyncio.Event()
+
+    async def slowly(handler):
+        await go.wait()
+        await acknowledge(handler)
+
+    servers.says(slowly, says(404))
+    ended = told.tell(ALICE, ended=True)
+    await until(lambda: servers.requests)
+    changed = told.tell(ALICE)
+    go.set()
+    assert Outcome.ACKNOWLEDGED is await ended
+    assert Outcome.NO_AGENT is await changed
+    assert [] == unmonitored
+
+
+async def test_a_server_that_waited_for_its_turn_is_not_late(
+    servers, told, unmonitored, monkeypatch
+):
+    """In a crowd that may take longer than a server's own patience."""
+    monkeypatch.setattr(notices, "PATIENCE", 0.3)
+    monkeypatch.setattr(notices, "FIRST_RETRY", 0.01)
+    go = asyncio.Event()
+
+    async def hold(handler):
+        await go.wait()
+        await acknowledge(handler)
+
+    second, third = Server(1, "second"), Server(1, "third")
+    servers.start(second, "alice")
+    servers.start(third, "third")
+    servers.says(hold)
+    servers.says(says(500), acknowledge, user="third")
+    held = [told.tell(ALICE), told.tell(second)]
+    telling = told.tell(third, ended=True)
+    await until(lambda: servers.now == notices.PARALLEL_OF_USER)
+    await asyncio.sleep(0.4)
+    go.set()
+    assert {Outcome.ACKNOWLEDGED} == set(await asyncio.gather(*held, telling))
+    assert [] == unmonitored
 
 
 @pytest.mark.parametrize("how", ["never started", "stopped"])
@@ -428,6 +527,16 @@ async def test_a_server_that_is_gone_needs_no_telling(servers, told, unmonitored
     assert [] == servers.requests
     assert [] == unmonitored
     assert told.agents.get(ALICE) is None
+
+
+async def test_a_server_that_is_starting_is_another_one(servers, told, unmonitored):
+    """The one that the end concerned is gone; the agent of the new one is its own."""
+    told.agents.heard(ALICE, "2")
+    servers.spawners[ALICE].pending = "spawn"
+    assert Outcome.GONE is await told.tell(ALICE, ended=True)
+    assert [] == servers.requests
+    assert [] == unmonitored
+    assert "2" == told.agents.get(ALICE).version
 
 
 async def test_a_server_that_stops_meanwhile_is_gone(servers, told):
@@ -449,26 +558,18 @@ async def test_one_server_does_not_hold_up_another(servers, told):
 
 async def test_a_crowd_is_told_one_between_two_turns_of_the_loop(servers, told):
     """What else the hub has to do comes in between."""
-    loop, turn, began = asyncio.get_running_loop(), itertools.count(), []
-
-    def count():
-        nonlocal ticking
-        now.append(next(turn))
-        ticking = loop.call_soon(count)
+    began = []
 
     def find(server):
-        began.append(now[-1])
+        began.append(turn())
         return servers.spawners.get(server)
 
-    now, told.find = [0], find
-    ticking = loop.call_soon(count)
-    try:
-        crowd = [Server(number, "") for number in range(100, 130)]
-        for server in crowd:
-            servers.start(server, f"user-{server.user_id}")
+    told.find = find
+    crowd = [Server(number, "") for number in range(100, 130)]
+    for server in crowd:
+        servers.start(server, f"user-{server.user_id}")
+    with turns.counted() as turn:
         outcomes = await asyncio.gather(*map(told.tell, crowd))
-    finally:
-        ticking.cancel()
     assert {Outcome.ACKNOWLEDGED} == set(outcomes)
     assert 30 == len(began) == len(set(began))
 

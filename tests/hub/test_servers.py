@@ -11,7 +11,6 @@ from support import server
 from ttl_authenticator.core.session import End, Reason, Session
 from ttl_authenticator.hub.agents import Agents, Server
 from ttl_authenticator.hub.servers import Servers
-from ttl_authenticator.hub.serving import LOOK
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -180,15 +179,26 @@ async def test_a_server_that_is_being_looked_at_is_stopped_after_that(hub):
     servers = Servers(hub.app, stop_unmonitored=True, log=hub.app.log)
     begun, hub.app._start_future = hub.app._start_future, asyncio.Future()
     spawner._check_pending = True
-    stopping = asyncio.ensure_future(servers.unmonitored(spawner))
     for go_on in (
         lambda: hub.app._start_future.set_result(None),
         lambda: setattr(spawner, "_check_pending", False),
     ):
-        await asyncio.wait([stopping], timeout=2 * LOOK)
-        assert not stopping.done()
+        assert not await servers.unmonitored(spawner)
         assert spawner.server
         go_on()
-    await stopping
+    assert await servers.unmonitored(spawner)
     assert not spawner.server
+    # there is nothing left to stop
+    assert await servers.unmonitored(spawner)
     hub.app._start_future = begun
+
+
+async def test_a_stopped_server_is_told_of_nothing_that_was_before(hub):
+    """The next one of that name has served nobody yet."""
+    client = await hub.signed_in("dave")
+    user = hub.user("dave")
+    await server.start(hub, "dave")
+    agents, session = hub.sessions.agents, hub.session_of(client)
+    agents.serves(Server(user.id, ""), [session])
+    await user.stop()
+    assert set() == agents.serving(session)

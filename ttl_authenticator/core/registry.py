@@ -51,6 +51,7 @@ class SessionRegistry:
         self._last_issued: dict[int, int] = {}
         self._deadlines: list[tuple[float, str]] = []
         self._started_at = clock()
+        self._forgotten_until = 0.0
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -132,7 +133,8 @@ class SessionRegistry:
             human was last active, so it counts as idle since it was issued.
         """
         now = self.clock()
-        if issued_at > now + FUTURE_TOLERANCE:
+        # a clock that was far ahead may have let ends be forgotten
+        if not self._forgotten_until <= issued_at <= now + FUTURE_TOLERANCE:
             return Judgement(State.ENDED, Reason.REVOKED)
         unknown = Session("", user_id, "", issued_at, float(issued_at))
         deadline = unknown.deadline(self.limits_of(user_id))
@@ -247,7 +249,7 @@ class SessionRegistry:
         """Drop sessions whose cookies are too old to be accepted anyway.
 
         One whose end has not been finished stays. Tokens of one that had no limits
-        belong to nobody from then on.
+        belong to nobody from then on, and no unknown cookie of that age is adopted.
 
         Args:
             issued_before: UTC seconds.
@@ -255,6 +257,7 @@ class SessionRegistry:
         Returns:
             The sessions dropped.
         """
+        self._forgotten_until = max(self._forgotten_until, issued_before)
         old = [
             session
             for session in self

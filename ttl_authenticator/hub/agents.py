@@ -48,6 +48,7 @@ class Agents:
         self.log = log
         self._agents: dict[Server, Agent] = {}
         self._serving: dict[str, set[Server]] = {}
+        self._served: dict[Server, set[str]] = {}
         self._warned: set[Server] = set()
 
     def get(self, server: Server) -> Agent | None:
@@ -68,6 +69,7 @@ class Agents:
         """Note that a server has to be told when these sessions end."""
         for session in sessions:
             self._serving.setdefault(session.id, set()).add(server)
+            self._served.setdefault(server, set()).add(session.id)
 
     def serving(self, session: Session) -> set[Server]:
         """Return the servers that have to be told of what happens to a session."""
@@ -75,12 +77,20 @@ class Agents:
 
     def take_serving(self, session: Session) -> set[Server]:
         """Return the servers to tell of a session's end, and forget them."""
-        return self._serving.pop(session.id, set())
+        servers = self._serving.pop(session.id, set())
+        for server in servers:
+            _discard(self._served, server, session.id)
+        return servers
 
     def forget(self, server: Server) -> None:
-        """Forget a server that has stopped."""
+        """Forget a server that has stopped, and whom it served.
+
+        The next one of that name serves nobody until it has asked about them.
+        """
         self._agents.pop(server, None)
         self._warned.discard(server)
+        for session_id in self._served.pop(server, ()):
+            _discard(self._serving, session_id, server)
 
     def warn(self, server: Server, name: str, problem: str) -> None:
         """Log once, until the server stops or its agent is heard, what is wrong."""
@@ -92,3 +102,9 @@ class Agents:
             name,
             problem,
         )
+
+
+def _discard(sets: dict[Any, set[Any]], key: Any, value: Any) -> None:
+    sets[key].discard(value)
+    if not sets[key]:
+        del sets[key]

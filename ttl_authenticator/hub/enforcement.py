@@ -33,7 +33,7 @@ LONGEST_WAIT = 1.0
 """Seconds between two looks at the deadlines: the machine may have slept."""
 
 CROWD = 20
-"""Sessions marked as ended between two turns of the hub's loop, at most."""
+"""Ends begun between two turns of the hub's loop, at most."""
 
 TOGETHER = 10
 """Sessions whose tokens are taken away between two turns, in one transaction."""
@@ -127,7 +127,7 @@ class Enforcement:
         To be done before the hub serves; what fails is tried again with the rest.
 
         Returns:
-            The sessions, to be carried out when the hub serves. Until their servers
+            The sessions, for :meth:`carry_on` when the hub serves. Until their servers
             have been told they aren't finished: the hub may crash once more.
         """
         unfinished = [s for s in self.registry if s.ended and not s.finished]
@@ -139,6 +139,13 @@ class Enforcement:
         for session in unfinished:
             self.log.info("Resuming the end of a session of %s", session.user)
         return unfinished
+
+    async def carry_on(self, unfinished: list[Session]) -> None:
+        """Do the rest of the ends that a crash interrupted, in the background."""
+        for some in batches(unfinished, CROWD):
+            for session in some:
+                self.carry_out(session)
+            await asyncio.sleep(0)
 
     async def idle(self) -> None:
         """Wait until everything that was begun has been done."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,20 @@ class Outcome(Enum):
     GONE = "gone"
 
 
+@dataclass(slots=True)
+class Waiting:
+    """Somebody who waits until a server has been told.
+
+    Attributes:
+        future: of what came of it.
+        ended: a session on the server has ended, and nothing has been done yet about
+            a server that nobody watches.
+    """
+
+    future: asyncio.Future[Outcome]
+    ended: bool
+
+
 class Notices:
     """Tells servers to look again.
 
@@ -52,7 +67,8 @@ class Notices:
         find: returns the spawner of a server, ``None`` if there is none.
         agents: the record of who has an agent.
         unmonitored: called with the spawner of a server without an agent, or whose
-            agent doesn't acknowledge, when a session on it has ended.
+            agent doesn't acknowledge, when a session on it has ended; returns whether
+            that is dealt with, or has to be tried again.
         log: a logger.
     """
 
@@ -60,7 +76,7 @@ class Notices:
         self,
         find: Callable[[Server], Any],
         agents: Agents,
-        unmonitored: Callable[[Any], Awaitable[None]],
+        unmonitored: Callable[[Any], Awaitable[bool]],
         log: Any,
     ) -> None:
         self.find = find
@@ -70,8 +86,7 @@ class Notices:
         self._parallel = asyncio.Semaphore(PARALLEL)
         self._turn = asyncio.Lock()
         self._of_user: dict[int, asyncio.Semaphore] = {}
-        self._waiting: dict[Server, list[asyncio.Future[Outcome]]] = {}
-        self._ended: set[Server] = set()
+        self._waiting: dict[Server, list[Waiting]] = {}
         self._wake: dict[Server, asyncio.Event] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -87,16 +102,14 @@ class Notices:
             A future of what came of it; never :attr:`Outcome.FAILED`, as that is
             tried again.
         """
-        if ended:
-            self._ended.add(server)
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         waiting = self._waiting.get(server)
         if waiting is not None:
             # the notice on its way may have been answered before this end
-            waiting.append(future)
+            waiting.append(Waiting(future, ended))
             self._wake[server].set()
             return future
-        self._waiting[server] = [future]
+        self._waiting[server] = [Waiting(future, ended)]
         self._wake[server] = asyncio.Event()
         task = asyncio.ensure_future(self._deliver(server))
         self._tasks.add(task)
@@ -110,51 +123,66 @@ class Notices:
                 outcome = await self._until_settled(server)
                 waiting = self._waiting[server]
                 self._waiting[server] = waiting[asked:]
-                for future in waiting[:asked]:
-                    if not future.done():
-                        future.set_result(outcome)
+                for one in waiting[:asked]:
+                    if not one.future.done():
+                        one.future.set_result(outcome)
         finally:
-            for future in self._waiting.pop(server):
-                future.cancel()
+            for one in self._waiting.pop(server):
+                one.future.cancel()
             del self._wake[server]
-            self._ended.discard(server)
 
     async def _until_settled(self, server: Server) -> Outcome:
-        loop = asyncio.get_running_loop()
-        began, delay, overdue = loop.time(), FIRST_RETRY, False
-        while (outcome := await self._attempt(server)) is Outcome.FAILED:
-            left = began + PATIENCE - loop.time()
-            # another session may end on a server that has been overdue for long
-            if left <= 0 and (not overdue or server in self._ended):
-                overdue = True
-                await self._report(server, "doesn't acknowledge the end of a session")
-            wake = self._wake[server]
+        loop, wake = asyncio.get_running_loop(), self._wake[server]
+        failing_since: float | None = None
+        overdue, delay = False, FIRST_RETRY
+        while True:
+            # before the attempt: who comes during it must not wait for the next
             wake.clear()
-            try:
+            outcome, asked_at = await self._attempt(server)
+            pause = delay
+            if outcome is Outcome.NO_AGENT:
+                if await self._report(server, "has no agent"):
+                    return outcome
+            elif outcome is Outcome.FAILED:
+                failing_since = failing_since or asked_at
+                left = failing_since + PATIENCE - loop.time()
+                # another session may end on a server that has been overdue for long
+                if left <= 0 and (not overdue or self._ends(server)):
+                    overdue = True
+                    problem = "doesn't acknowledge the end of a session"
+                    await self._report(server, problem)
                 pause = delay if overdue else min(delay, left)
+            else:
+                return outcome
+            try:
                 await asyncio.wait_for(wake.wait(), pause)
             except asyncio.TimeoutError:
                 delay = min(delay * 2, LAST_RETRY)
-        if outcome is Outcome.NO_AGENT:
-            await self._report(server, "has no agent")
-        return outcome
 
-    async def _attempt(self, server: Server) -> Outcome:
+    async def _attempt(self, server: Server) -> tuple[Outcome, float]:
         of_user = self._of_user.setdefault(
             server.user_id, asyncio.Semaphore(PARALLEL_OF_USER)
         )
         async with of_user, self._parallel:
             await self._in_turn()
-            try:
-                spawner = self.find(server)
-                if spawner is None or spawner.server is None:
-                    self.agents.forget(server)
-                    return Outcome.GONE
-                url = url_path_join(spawner.server.url, PATH)
-                status, body = await http_client.post(url)
-            except Exception as error:  # noqa: BLE001 - clients raise what they like
-                self.log.debug("A server can't be told to look: %s", error)
-                return Outcome.FAILED
+            # a server isn't late because it had to wait for others
+            asked_at = asyncio.get_running_loop().time()
+            return await self._ask(server), asked_at
+
+    async def _ask(self, server: Server) -> Outcome:
+        try:
+            spawner = self.find(server)
+            if spawner is None or spawner.server is None:
+                self.agents.forget(server)
+                return Outcome.GONE
+            if spawner.pending == "spawn":
+                # the one that was told of is gone; nobody has reached this one yet
+                return Outcome.GONE
+            url = url_path_join(spawner.server.url, PATH)
+            status, body = await http_client.post(url)
+        except Exception as error:  # noqa: BLE001 - clients raise what they like
+            self.log.debug("A server can't be told to look: %s", error)
+            return Outcome.FAILED
         version = _agent_version(body)
         if status < 300 and version:
             self.agents.heard(server, version)
@@ -167,20 +195,28 @@ class Notices:
         async with self._turn:
             await asyncio.sleep(0)
 
-    async def _report(self, server: Server, problem: str) -> None:
+    def _ends(self, server: Server) -> list[Waiting]:
+        return [one for one in self._waiting[server] if one.ended]
+
+    async def _report(self, server: Server, problem: str) -> bool:
+        """Say that nobody watches a server, and return whether that is dealt with."""
         name = "of somebody"
         try:
             spawner = self.find(server)
             if spawner is None:
-                return
+                return True
             name = spawner._log_name
             self.agents.warn(server, name, problem)
-            if server in self._ended:
-                self._ended.discard(server)
-                await self.unmonitored(spawner)
+            ends = self._ends(server)
+            if ends and not await self.unmonitored(spawner):
+                return False
         except Exception:
             # stopping a server is JupyterHub's work and may fail in many ways
-            self.log.exception("Can't stop the server %s", name)
+            self.log.exception("Can't stop the server %s; trying again", name)
+            return False
+        for one in ends:
+            one.ended = False
+        return True
 
 
 def _agent_version(body: bytes) -> str | None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from jupyterhub import orm
 
 from .agents import Server
-from .serving import LOOK, until_it_serves
+from .serving import until_it_serves
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -44,20 +44,23 @@ class Servers:
             return None
         return user.spawners[server.name]
 
-    async def unmonitored(self, spawner: Any) -> None:
-        """Do what is configured for a server that nobody watches."""
+    async def unmonitored(self, spawner: Any) -> bool:
+        """Do what is configured for a server that nobody watches.
+
+        Returns:
+            Whether it is done; if not, it is to be tried again.
+        """
         if not self.stop_unmonitored:
-            return
+            return True
         # routes that are checked at the start must not be changed meanwhile
-        await self.app._start_future
-        while spawner.pending:  # noqa: ASYNC110 - JupyterHub has no event
-            await asyncio.sleep(LOOK)
-        if not spawner.ready:
-            return
-        self.log.warning("Stopping %s: it has no agent", spawner._log_name)
-        # as JupyterHub's own handlers do it
-        await self.app.proxy.delete_user(spawner.user, spawner.name)
-        await spawner.user.stop(spawner.name)
+        if spawner.pending or not self.app._start_future.done():
+            return False
+        if spawner.ready:
+            self.log.warning("Stopping %s: it has no agent", spawner._log_name)
+            # as JupyterHub's own handlers do it
+            await self.app.proxy.delete_user(spawner.user, spawner.name)
+            await spawner.user.stop(spawner.name)
+        return True
 
     def running(self) -> dict[Server, float]:
         """List the servers that run, as far as the database says, and since when."""

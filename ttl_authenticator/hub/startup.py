@@ -147,8 +147,7 @@ async def _carry_on(
 ) -> None:
     # servers that are told ask the hub
     await until_it_serves(app)
-    for session in unfinished:
-        enforcement.carry_out(session)
+    await enforcement.carry_on(unfinished)
 
 
 def _restored(
