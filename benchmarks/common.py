@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
 import os
@@ -10,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 # the helpers of the tests
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
@@ -34,6 +35,22 @@ c.Spawner.start_timeout = c.Spawner.http_timeout = 120
 c.Spawner.environment = {{"JUPYTER_PLATFORM_DIRS": "1"}}
 c.SimpleLocalProcessSpawner.home_dir_template = {homes!r}
 """
+
+
+def chosen(option: str, default: int | tuple[int, ...]) -> dict[str, Any]:
+    """Read a script's only option from the command line.
+
+    Args:
+        option: its name.
+        default: a number, or several in rising order.
+
+    Returns:
+        The option as an argument of the script's ``measure``.
+    """
+    parser = argparse.ArgumentParser()
+    several = "+" if isinstance(default, tuple) else None
+    parser.add_argument(f"--{option}", type=int, nargs=several, default=default)
+    return vars(parser.parse_args())
 
 
 class Program(subprocess.Popen[bytes]):

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from common import nothing_left_running
+from common import chosen, nothing_left_running
 from crowd import PER_USER, Crowd
 from crowded_hub import CrowdedHub
 from figures import Figure, table
@@ -113,4 +113,4 @@ async def measure(sizes: Iterable[int] = SIZES) -> list[Figure]:
 
 if __name__ == "__main__":
     with nothing_left_running():
-        sys.stdout.write(table(asyncio.run(measure())))
+        sys.stdout.write(table(asyncio.run(measure(**chosen("sizes", SIZES)))))

@@ -18,6 +18,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from common import chosen
 from figures import Figure, table
 from jupyterhub import orm
 from jupyterhub.utils import hash_token, utcnow
@@ -332,4 +333,4 @@ def measure(sizes: tuple[int, ...] = SIZES) -> list[Figure]:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(table(measure()))
+    sys.stdout.write(table(measure(**chosen("sizes", SIZES))))

@@ -19,7 +19,14 @@ import uuid
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, NamedTuple
 
-from common import STOCK, nothing_left_running, open_page, running_hub, start_server
+from common import (
+    STOCK,
+    chosen,
+    nothing_left_running,
+    open_page,
+    running_hub,
+    start_server,
+)
 from figures import Figure, table
 
 if TYPE_CHECKING:
@@ -266,4 +273,4 @@ async def measure(rounds: int = ROUNDS) -> list[Figure]:
 
 if __name__ == "__main__":
     with nothing_left_running():
-        sys.stdout.write(table(asyncio.run(measure())))
+        sys.stdout.write(table(asyncio.run(measure(**chosen("rounds", ROUNDS)))))

@@ -20,7 +20,14 @@ import uuid
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
-from common import STOCK, nothing_left_running, open_page, running_hub, start_server
+from common import (
+    STOCK,
+    chosen,
+    nothing_left_running,
+    open_page,
+    running_hub,
+    start_server,
+)
 from figures import Figure, table
 
 if TYPE_CHECKING:
@@ -341,4 +348,4 @@ async def measure(batches: int = BATCHES) -> list[Figure]:
 
 if __name__ == "__main__":
     with nothing_left_running():
-        sys.stdout.write(table(asyncio.run(measure())))
+        sys.stdout.write(table(asyncio.run(measure(**chosen("batches", BATCHES)))))

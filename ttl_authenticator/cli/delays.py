@@ -121,7 +121,8 @@ def _with_agent(limits: Limits) -> Iterator[Told]:
     yield Told(
         "server_told",
         http_client.TIMEOUT,
-        "the servers that held its tokens are told to look again; one that doesn't "
+        f"the servers that held its tokens are told to look again, {notices.PARALLEL} "
+        "at a time, so a crowd of them takes longer; one that doesn't "
         f"answer is told again, after {write(notices.FIRST_RETRY)} and then ever less "
         f"often, each {write(notices.LAST_RETRY)} in the end",
     )

@@ -45,9 +45,9 @@ class EndedSession:
 
 
 class EndHook:
-    """The hook, called once for each session that has ended.
+    """The hook, called for each session that has ended.
 
-    After a crash in the middle of an end it may be called again.
+    Where the hub stops in the middle of an end it is called again at the next start.
 
     Args:
         authenticator: ours, with the hook.
