@@ -172,14 +172,58 @@ async def test_a_dead_token_beside_a_good_cookie_is_no_obstacle(hub):
 
 
 async def test_a_page_costs_fewer_queries_than_stock(hub, queries):
-    """The user of a cookie is read without roles and groups, which memory has."""
+    """The user of a cookie is looked for by one that brings a number only."""
     client = await hub.signed_in("lean")
     await client.go("/hub/home")
     with queries() as seen:
         assert 200 == (await client.fetch("/hub/api/user")).status_code
-    about_user = [text for text in seen if "cookie_id" in text]
-    assert 1 == len(about_user)
+    [of_cookie] = [text for text in seen if "cookie_id" in text]
+    assert "SELECT users.id" == of_cookie.partition("\n")[0].strip()
     assert [] == [text for text in seen if "user_role_map" in text], seen
+
+
+async def test_a_heartbeat_of_a_page_costs_one_plain_query(hub, queries):
+    """The second as well as the hundredth."""
+    client = await hub.signed_in("one-query")
+    await client.heartbeat()
+    for _ in range(3):
+        await hub.advance(10)
+        with queries() as seen:
+            assert 200 == (await client.heartbeat()).status_code
+        assert 1 == len([text for text in seen if "SELECT" in text]), seen
+
+
+async def test_a_user_of_whom_the_table_says_otherwise_is_nobody(hub):
+    """JupyterHub has them in memory all the same: the table is asked at each use."""
+    client = await hub.signed_in("vanishing")
+    assert 200 == (await client.go("/hub/home")).status_code
+    users = orm.User.__table__
+    named = users.c.name == "vanishing"
+
+    def write(cookie_id):
+        with hub.app.db.get_bind().begin() as connection:
+            connection.execute(
+                sa.update(users).where(named).values(cookie_id=cookie_id)
+            )
+
+    held = hub.user("vanishing").orm_user.cookie_id
+    write("another")
+    assert 302 == (await client.go("/hub/home")).status_code
+    assert 403 == (await client.fetch("/hub/api/user")).status_code
+    assert 403 == (await client.session()).status_code
+    write(held)
+    assert 200 == (await client.go("/hub/home")).status_code
+
+
+async def test_a_visit_is_activity_as_on_a_stock_hub(hub):
+    """Cullers go by what JupyterHub knows of its users."""
+    client = await hub.signed_in("visitor")
+    user = hub.user("visitor").orm_user
+    user.last_activity = before = utcnow(with_tz=False) - timedelta(hours=1)
+    hub.app.db.commit()
+    assert 200 == (await client.go("/hub/home")).status_code
+    assert user.last_activity - before > timedelta(minutes=59)
+    assert not hub.app.db.dirty
 
 
 async def test_what_changes_in_memory_is_in_force_at_once(hub):

@@ -97,7 +97,8 @@ class Guard(SigningIn):
             session, self.ttl.judge(session), note=own
         ):
             return None
-        with self.ttl.lean_users:
+        user = self.ttl.cookie_users.find(self, cookie_name, cookie_value)
+        if user is None:
             user = super()._user_for_cookie(cookie_name, cookie_value)
         if user is None:
             return None

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from ..core.limits import Limits
     from ..core.registry import SessionRegistry
     from .agents import Agents
+    from .cookie_users import CookieUsers
     from .enforcement import Enforcement
     from .in_force import LimitsInForce
     from .journal import Journal
-    from .lean_users import LeanUsers
     from .reauthentication import Reauthentication
     from .server_tokens import ServerTokens
     from .upstream import Upstream
@@ -49,7 +49,7 @@ class HubSessions:
         activity_paths: proxied apps that agents watch for activity.
         limits_in_force: the limits of everybody.
         reauthentication: what a login after an end has to show.
-        lean_users: spares the look-ups of cookies' users.
+        cookie_users: finds the users of cookies.
         server_tokens: finds the tokens of users' servers.
         log: a logger.
     """
@@ -64,7 +64,7 @@ class HubSessions:
         activity_paths: list[str],
         limits_in_force: LimitsInForce,
         reauthentication: Reauthentication,
-        lean_users: LeanUsers,
+        cookie_users: CookieUsers,
         server_tokens: ServerTokens,
         log: Any,
     ) -> None:
@@ -76,7 +76,7 @@ class HubSessions:
         self.for_agents = {"messages": messages, "activity_paths": activity_paths}
         self.limits_in_force = limits_in_force
         self.reauthentication = reauthentication
-        self.lean_users = lean_users
+        self.cookie_users = cookie_users
         self.server_tokens = server_tokens
         self.log = log
         self.upstream: Upstream | None = None

@@ -20,6 +20,7 @@ from . import checks, pages, wrapping
 from .agents import Agents
 from .bootstrap import BootstrapError
 from .checks import DAY
+from .cookie_users import CookieUsers
 from .database import place
 from .end_hook import EndHook
 from .enforcement import Enforcement
@@ -27,7 +28,6 @@ from .findings import Finding, Level
 from .garbage import collect_quietly, no_collection
 from .in_force import LimitsInForce
 from .journal import Journal
-from .lean_users import LeanUsers
 from .limits_hook import LimitsHook
 from .notices import Notices
 from .people import People
@@ -126,7 +126,7 @@ def start(authenticator: TTLAuthenticator, app: Any) -> HubSessions:
         authenticator.activity_paths,
         limits,
         Reauthentication(authenticator, journal.registry),
-        LeanUsers(app.db),
+        CookieUsers(app.db),
         ServerTokens(app.db),
         log,
     )
