@@ -180,6 +180,14 @@ STOCK = (
 )
 BEYOND = "the profile 'pci-dss-4' (PCI DSS 4 8.2.8) asks for 15m at most. Use that, or"
 
+
+def no_address(text):
+    """Return what SQLAlchemy says of what isn't one, without repeating it."""
+    with pytest.raises(sa.exc.ArgumentError) as caught:
+        sa.engine.make_url(text)
+    return str(caught.value).replace(text, "(not shown)")
+
+
 REFUSED = {
     "an empty file": ("", STOCK, ""),
     "another class": ("c.JupyterHub.authenticator_class = 'pam'\n", STOCK, ""),
@@ -263,7 +271,7 @@ REFUSED = {
     ),
     "a database of no address": (
         "c.JupyterHub.db_url = 'my sql://here'\n",
-        "c.JupyterHub.db_url: Could not parse SQLAlchemy URL from given URL string",
+        f"c.JupyterHub.db_url: {no_address('my sql://here')}",
     ),
     "a python of two words": (
         f"{OWN}agent_python = 'my python'\n",

@@ -1,5 +1,6 @@
 """The hub is killed by chance while people sign in, work, stay away and leave."""
 
+from collections import Counter
 from signal import SIGKILL
 
 from support.crash_people import ACTIONS
@@ -37,6 +38,9 @@ async def test_what_ended_stays_ended_and_what_lives_goes_on(world, crashes):
     # nothing of the load was left undone
     rarest = min(world.done[action] for action in ["sign_in", *ACTIONS])
     assert rarest >= crashes // 10, world.done
+    told = Counter(reason for login in world.logins for reason in login.over)
+    assert {"idle", "lifetime", "logout", "replaced"} == {*told}, told
+    assert min(told.values()) >= crashes // 10, told
 
 
 async def test_activity_is_on_disk_with_the_next_batch(world):

@@ -17,6 +17,9 @@ WITH_SERVERS = ["agent/test_ends.py", "agent/test_look_again.py"]
 """Those of the agent's tests in which a hub starts servers and tells them of ends."""
 
 SELDOM = [
+    "cli/test_check.py",
+    "cli/test_examples.py",
+    "cli/test_explain.py",
     *modules_of("crash"),
     *modules_of("databases"),
     "hub/test_jupyterhub_suite.py",
