@@ -118,3 +118,20 @@ async def test_a_full_disk_holds_up_nobody_and_loses_nothing(hub, disk):
     assert 401 == (await leaver.as_thief(cookie).session()).status_code
     assert "idle" == (await sleeper.session()).json()["reason"]
     assert 200 == (await people[0].go("/hub/home")).status_code
+
+
+@pytest.mark.parametrize("disk", [Disk], ids=["disk"], indirect=True)
+async def test_a_hub_that_starts_on_a_full_disk_knows_what_has_ended(hub, disk):
+    """It reads what is there; what happens from then on is written with space again."""
+    leaver, worker = await hub.signed_in("leaver"), await hub.signed_in("worker")
+    cookie = leaver.hub_cookie
+    await leaver.go("/hub/logout")
+    await hub.settle()
+    with disk.full(hub):
+        await hub.restart()
+        assert 401 == (await leaver.as_thief(cookie).session()).status_code
+        assert 200 == (await worker.heartbeat()).status_code
+        later = await hub.signed_in("later")
+        assert 302 == (await worker.go("/hub/logout")).status_code
+        assert 200 == (await later.go("/hub/home")).status_code
+    await until(lambda: facts(hub.registry) == on_disk(disk))

@@ -14,6 +14,7 @@ from support.postgresql import new_database
 from support.server import until
 from support.stores import START, facts
 from support.tcp_gate import TCPGate
+from support.versions import ROOT
 
 from ttl_authenticator.core.limits import Limits
 from ttl_authenticator.core.registry import SessionRegistry
@@ -21,6 +22,8 @@ from ttl_authenticator.core.session import End, Reason, Session
 from ttl_authenticator.hub import database, journal
 from ttl_authenticator.hub.journal import Journal
 from ttl_authenticator.hub.store import SessionStore, StoreError
+
+WAITS = journal.PATIENCE, journal.STUCK, journal.CLOSING
 
 PATIENCE = 0.2
 
@@ -121,6 +124,14 @@ async def test_what_happens_meanwhile_is_written_afterwards(world, way):
     assert facts(world.registry) == world.written()
     assert End(Reason.LOGOUT, START) == lasting.ended
     assert End(Reason.IDLE, START) == before.ended
+
+
+def test_the_waits_are_those_of_the_documents():
+    """For one answer, until a connection is given up, and when the hub stops."""
+    assert (2.0, 30.0, 5.0) == WAITS
+    document = (ROOT / "docs" / "database.md").read_text("utf-8")
+    for words in ("waits 2 s for it", "an answer for 30 s", "waits 5 s for an answer"):
+        assert words in document
 
 
 @pytest.mark.parametrize("way", WAYS)
