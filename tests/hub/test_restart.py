@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 from support.client import query
+from support.hub import SERVICE_TOKEN
 from support.process import STOP_TIMEOUT, HubProcess
 from support.server import until
 
@@ -180,12 +181,31 @@ async def test_an_idle_end_waits_for_reports_after_a_restart(hubs):
         assert 403 == (await client.fetch("/hub/api/user")).status_code
         answer = await client.session()
         assert (200, 0) == (answer.status_code, answer.json()["idle_remaining"])
+        # nor does a person's visit of that: whoever passes by could
+        visit = await client.go("/hub/api/ttl/session", by_human=True)
+        assert (200, 0) == (visit.status_code, visit.json()["idle_remaining"])
+        assert 302 == (await client.go("/hub/home")).status_code
     assert 200 == (await active.heartbeat(1)).status_code
     assert 200 == (await active.go("/hub/home")).status_code
     # two heartbeat intervals (of 10 s) later; the one restart after this is enough
     await hub.restart(25)
     assert 200 == (await active.heartbeat(1)).status_code
     assert 200 == (await active.go("/hub/home")).status_code
+
+
+async def test_a_token_of_a_session_that_waits_is_nobodys(hubs):
+    """Neither used, nor asked about by a service that goes by JupyterHub's answer."""
+    hub = await hubs()
+    client = await hub.signed_in("alice")
+    token = await authorize(client)
+    path = f"authorizations/token/{token}"
+    assert 200 == (await hub.api(path, SERVICE_TOKEN)).status_code
+    await hub.restart(70)
+    hub.clock.freeze()
+    assert 403 == (await hub.api("user", token)).status_code
+    assert 404 == (await hub.api(path, SERVICE_TOKEN)).status_code
+    assert 200 == (await client.heartbeat(1)).status_code
+    assert 200 == (await hub.api(path, SERVICE_TOKEN)).status_code
 
 
 async def test_a_waiting_session_can_be_signed_out_and_replaced(hubs):

@@ -49,12 +49,14 @@ class Guard(SigningIn):
             raise web.HTTPError(403, "Pages of this hub wait for its answers")
         session = self.ttl_session
         if session is not None:
-            if not self._ttl_admitted(session, self.ttl.judge(session)):
+            judgement = self.ttl.judge(session)
+            if not self._ttl_admitted(session, judgement):
                 # it ended while the wrapped authenticator refreshed its user
                 self.ttl_session = None
                 self._jupyterhub_user = None
                 self._resolve_roles_and_scopes()
-            elif self._ttl_visited():
+            elif judgement.state is State.ACTIVE and self._ttl_visited():
+                # one that waits is revived by a report, with its XSRF token, only
                 self.ttl.registry.touch(session, self.ttl.registry.clock())
         if self.ttl_refused is not None:
             # an end that is reported must survive a crash

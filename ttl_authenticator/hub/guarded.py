@@ -105,12 +105,17 @@ class LookupGuard(Guard):
     """The deprecated API that tells whose token one is."""
 
     async def prepare(self) -> None:
-        """Delete the token asked about if its session has ended."""
+        """Know no token whose session isn't alive; delete it if that has ended."""
         await super().prepare()
         asked = self.path_args[0] if self.path_args and self.current_user else None
         token = orm.APIToken.find(self.db, asked) if asked else None
-        if token is not None and self.ttl.judge_token(token)[1].state is State.ENDED:
+        if token is None:
+            return
+        state = self.ttl.judge_token(token)[1].state
+        if state is State.ENDED:
             self.ttl.enforcement.revocation.delete_token(token)
+        if state is not State.ACTIVE:
+            raise web.HTTPError(404)
 
 
 class LoginPageGuard(Guard):
