@@ -9,6 +9,7 @@ from pathlib import Path
 
 import jupyterhub
 import oauthenticator
+import pytest
 from support.oauthenticators import NAMES
 from support.paths import python_path
 
@@ -119,6 +120,7 @@ async def test_what_passes_bare_passes_wrapped(tmp_path):
     assert (expected_counts(0, number[0]), expected_counts(1, number[1])) == number
 
 
+@pytest.mark.matrix
 async def test_all_pass_as_presumed(tmp_path):
     """Without two things that no test is about, each passes, bare and wrapped."""
     bare, wrapped = await run_twice(tmp_path, "--as-presumed")

@@ -27,9 +27,8 @@ SELDOM = [
 ]
 """What runs with ``--matrix`` only: it takes minutes, or is others' tests."""
 
-OFTEN = sorted(
-    {*modules_of("core"), *modules_of("hub"), *modules_of("attacks")} - {*SELDOM}
-)
+# not core's: it uses nothing but Python
+OFTEN = sorted({*modules_of("hub"), *modules_of("attacks")} - {*SELDOM})
 
 MODULES = [*OFTEN, *WITH_SERVERS, *SELDOM]
 
