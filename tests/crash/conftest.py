@@ -11,13 +11,13 @@ from support.crash import CrashingHub
 
 @pytest.fixture(scope="session")
 def crashes(request):
-    """Return how often hubs are killed by chance, in all modules together."""
+    """Return how often a hub that serves is killed by chance."""
     return request.config.getoption("--crashes")
 
 
 @pytest.fixture
 def seed():
-    """Return what makes chance; a run that failed is repeated with its number."""
+    """Return what makes chance; with its number a run begins as one that failed did."""
     number = int(os.environ.get("TTL_CRASH_SEED") or random.randrange(10**6))
     # shown with a failure
     sys.stdout.write(f"TTL_CRASH_SEED={number}\n")

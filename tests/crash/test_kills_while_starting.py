@@ -14,18 +14,20 @@ async def test_a_start_or_stop_that_is_cut_off_revives_and_loses_nothing(
     began = time.monotonic()
     await world.start()
     start, chance = time.monotonic() - began, world.random
-    wanted = crashes - crashes // 2
-    while world.kills < wanted:
+    stops_cut_off = 0
+    while stops_cut_off + world.hub.starts_cut_off < crashes // 5:
         orderly = (SIGTERM, chance.uniform(0, 1))
         await world.live_until(orderly, (SIGKILL, orderly[1] + chance.uniform(0, STOP)))
+        stops_cut_off += world.hub.process.poll() == -SIGKILL
         world.crashed()
         for _ in range(chance.randint(1, 4)):
             world.launch()
-            await world.live_until((SIGKILL, chance.uniform(0, 1.2 * start)))
+            await world.live_until((SIGKILL, chance.uniform(0, start)))
             world.crashed()
         await world.start()
         await world.check(at_most=20)
     await world.check_to_the_end()
+    assert stops_cut_off > 0 < world.hub.starts_cut_off
 
 
 async def test_an_orderly_stop_loses_nothing(world):
@@ -33,5 +35,7 @@ async def test_an_orderly_stop_loses_nothing(world):
     await world.start()
     for _ in range(4):
         await world.live_until((SIGTERM, world.random.uniform(0.5, 2)))
+        assert world.hub.process.poll() == 0
         await world.start()
         await world.check()
+    await world.check_finished()

@@ -19,6 +19,10 @@ c.JupyterHub.log_level = "INFO"
 """
 
 
+STORE = "jupyterhub-ttl.sqlite"
+"""The file of the sessions; JupyterHub's own is the other one."""
+
+
 class NoAnswerError(Exception):
     """There was no hub to answer: what was asked for may have been done or not."""
 
@@ -33,27 +37,31 @@ class CrashingHub(HubProcess):
         super().__init__(folder, CONFIG.format(extra=extra))
         with (self.folder / "proxy.log").open("a") as log:
             self._proxy = Proxy(self.port, self.api_port, log=log)
-        self.starts = 0
+        self._launches = 0
 
     def launch(self):
         """Start the process, without waiting until it serves."""
-        self.starts += 1
+        self._launches += 1
         return super().launch()
 
-    def rows(self, query, *parameters, store=False):
+    @property
+    def starts_cut_off(self):
+        """How often it was killed before its start was through."""
+        return self._launches - self.log.count("JupyterHub is now running")
+
+    def rows(self, query, *parameters, database="jupyterhub.sqlite"):
         """Ask a database of the hub."""
-        name = "jupyterhub-ttl.sqlite" if store else "jupyterhub.sqlite"
-        database = sqlite3.connect(self.folder / name)
+        opened = sqlite3.connect(self.folder / database)
         try:
-            return database.execute(query, parameters).fetchall()
+            return opened.execute(query, parameters).fetchall()
         finally:
-            database.close()
+            opened.close()
 
     def unfinished(self, user="%"):
         """Return how many ends are on disk that haven't been finished."""
         count = "SELECT COUNT(*) FROM ttl_sessions WHERE user LIKE ? AND NOT finished"
         ended = f"{count} AND reason IS NOT NULL"
-        return self.rows(ended, user, store=True)[0][0]
+        return self.rows(ended, user, database=STORE)[0][0]
 
     def client(self):
         """Return a new browser; it can tell the hub's answers from the proxy's."""

@@ -85,7 +85,7 @@ class World:
         self.served_at = 0.0
         self.active = False
         self.stopped_at = 0.0
-        self.waited = []
+        self.lost = []
         self.kills = 0
         self._trap = (None, 0, None)
         self._http = hub.client().http
@@ -167,11 +167,14 @@ class World:
     def crashed(self):
         """Forget what the hub need not remember, but not what it had on disk."""
         began_at, written_at, next_at = self.batches()
-        assert self.stopped_at - max(began_at, self.served_at) < INTERVAL + WRITING
-        # what had to wait for a batch to begin did so for no longer than an interval
-        waited = (next_at or self.stopped_at) - max(written_at, self.served_at)
-        assert waited < INTERVAL + LATE
-        self.waited.append(waited)
+        # nobody has used one that was cut off before it served
+        if self.served_at < self.stopped_at:
+            lost = self.stopped_at - max(began_at, self.served_at)
+            assert lost < INTERVAL + WRITING
+            self.lost.append(lost)
+            # what had to wait for a batch to begin did so for an interval at most
+            waited = (next_at or self.stopped_at) - max(written_at, self.served_at)
+            assert waited < INTERVAL + LATE
         # an orderly stop may have been done before
         self.kills += self.hub.process.poll() == -SIGKILL
         for login in self.logins:
@@ -208,10 +211,15 @@ class World:
         await asyncio.gather(*(self._check_all(left) for _ in range(8)))
 
     async def check_to_the_end(self):
+        """Check all of it, that each end is finished, and how much was lost."""
+        await self.check_finished()
+        # a busy machine writes late now and then, but not as a rule
+        assert statistics.median(self.lost) < 2 * INTERVAL
+
+    async def check_finished(self):
         """Check all of it, and that each end is finished."""
         await self.check()
         await until(lambda: self.hub.unfinished() == 0)
-        assert statistics.median(self.waited) < INTERVAL
         assert "Traceback" not in CANCELLED.sub("", self.hub.log)
 
     async def _check_all(self, left):

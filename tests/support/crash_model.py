@@ -46,7 +46,7 @@ class Login:
         beats: what was acknowledged since, and need not be on disk yet.
         tokens: OAuth tokens that were given out for it.
         reference: its pseudonym, once the hub has said it.
-        leaving: the reason by which it may have ended, for want of an answer.
+        leaving: the reasons by which it may have ended, for want of an answer.
         over: the reasons by which it may have ended, none while it may live.
     """
 
@@ -58,7 +58,7 @@ class Login:
     beats: list = field(default_factory=list)
     tokens: list = field(default_factory=list)
     reference: str | None = None
-    leaving: str | None = None
+    leaving: set = field(default_factory=set)
     over: set = field(default_factory=set)
 
     def __post_init__(self):
@@ -90,7 +90,7 @@ class Login:
 
     def may_be_over(self, now):
         """Return the reasons by which it may have ended until ``now``."""
-        reasons = {self.leaving} - {None}
+        reasons = set(self.leaving)
         if now >= self.active_at + self.kind.idle - ROUNDING:
             reasons.add("idle")
         if now >= self.issued_at + self.kind.lifetime - ROUNDING:
@@ -120,7 +120,7 @@ class Login:
             served_at: when the hub was seen to serve; it restored its sessions before.
         """
         assert not self.over, ("it has ended and works again", self)
-        self.leaving = None
+        self.leaving.clear()
         self.reference = self.reference or model["session"]
         assert self.user == model["user"]
         assert self.reference == model["session"], ("another session", self)

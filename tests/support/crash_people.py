@@ -97,7 +97,8 @@ class Person:
             old.is_refused(self.world.now())
             return
         # without an answer nobody knows whose they are
-        tokens, old.tokens, old.leaving = old.tokens, [], "replaced"
+        tokens, old.tokens = old.tokens, []
+        old.leaving.add("replaced")
         try:
             await self.submit(page)
         except AssertionError:
@@ -114,7 +115,7 @@ class Person:
     async def sign_out(self):
         """Sign out: when that is answered the session has ended."""
         login, self.login = self.login, None
-        login.leaving = "logout"
+        login.leaving.add("logout")
         answer = await self.client.go("/hub/logout")
         assert 302 == answer.status_code, answer.text
         login.over = login.may_be_over(self.world.now())

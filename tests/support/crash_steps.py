@@ -4,15 +4,15 @@ Configuration for a hub's process: each step is wrapped, and the file ``die`` sa
 which of them, in the end of whose session, the process has to die.
 """
 
-from support.crash import CrashingHub
+from support.crash import STORE, CrashingHub
 
 CONFIG = '''
-import functools, inspect, os, signal, time
+import functools, inspect, os, signal, sqlite3, threading, time
 from pathlib import Path
 
 import sqlalchemy as sa
+import tornado.httpserver
 from jupyterhub.auth import DummyAuthenticator
-from ttl_authenticator.core.registry import SessionRegistry
 from ttl_authenticator.hub.end_hook import EndHook
 from ttl_authenticator.hub.enforcement import Enforcement
 from ttl_authenticator.hub import journal
@@ -31,7 +31,8 @@ def die(step, sessions):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-under_way = {{}}
+# by thread: each has its transactions
+under_way = threading.local()
 
 
 def wrap(cls, name, step, among=lambda session: True):
@@ -47,10 +48,12 @@ def wrap(cls, name, step, among=lambda session: True):
     def within(self, *arguments):
         sessions = of(arguments)
         die(f"before {{step}}", sessions)
-        if step in FIRST:
-            under_way[step] = sessions
-        result = method(self, *arguments)
-        under_way.pop(step, None)
+        if sessions and step in FIRST:
+            under_way.__dict__[step] = sessions
+        try:
+            result = method(self, *arguments)
+        finally:
+            under_way.__dict__.pop(step, None)
         die(f"after {{step}}", sessions)
         return result
 
@@ -68,7 +71,8 @@ def wrap(cls, name, step, among=lambda session: True):
 
 FIRST = {{
     "recording": "DELETE FROM ttl_sessions",
-    "deleting tokens": "DELETE FROM ",
+    "noting what goes along": "DELETE FROM ttl_sessions",
+    "deleting tokens": "DELETE FROM api_tokens",
     "forgetting auth_state": "UPDATE users",
     "finishing": "DELETE FROM ttl_sessions",
 }}
@@ -76,17 +80,36 @@ FIRST = {{
 
 @sa.event.listens_for(sa.Engine, "after_cursor_execute")
 def in_transaction(connection, cursor, statement, *_):
-    for step, sessions in list(under_way.items()):
+    for step, sessions in list(under_way.__dict__.items()):
         if statement.startswith(FIRST[step]):
             die(f"in the transaction of {{step}}", sessions)
 
 
-wrap(SessionStore, "save", "recording", lambda session: not session.finished)
+def is_noted(session):
+    return session.cleared and not session.finished
+
+
+wrap(SessionStore, "save", "recording", lambda s: not s.cleared and not s.finished)
+wrap(SessionStore, "save", "noting what goes along", is_noted)
 wrap(Revocation, "_delete_tokens", "deleting tokens")
 wrap(Revocation, "_clear_auth_state", "forgetting auth_state")
 wrap(Enforcement, "_tell", "telling servers")
 wrap(EndHook, "__call__", "the hook")
 wrap(SessionStore, "save", "finishing", lambda session: session.finished)
+
+
+listen = tornado.httpserver.HTTPServer.listen
+
+
+def noted(self, *arguments, **options):
+    # what was kept when nobody had been answered yet
+    with sqlite3.connect("jupyterhub.sqlite") as db:
+        with sqlite3.connect("served.sqlite") as copy:
+            db.backup(copy)
+    listen(self, *arguments, **options)
+
+
+tornado.httpserver.HTTPServer.listen = noted
 
 
 async def hook(authenticator, user, session, reason):
@@ -153,17 +176,21 @@ class StepsHub(CrashingHub):
     def ends(self, user, reason):
         """Return the sessions of a user that are on disk as ended for a reason."""
         found = "SELECT id FROM ttl_sessions WHERE user = ? AND reason = ?"
-        return self.rows(found, user, reason, store=True)
+        return self.rows(found, user, reason, database=STORE)
 
-    def kept(self, user):
-        """Return what the hub still has of a user: tokens, codes, ``auth_state``."""
+    def kept(self, user, database="jupyterhub.sqlite"):
+        """Return what the hub still has of a user: tokens, codes, ``auth_state``.
+
+        ``served.sqlite`` is what it had when it began to serve.
+        """
         tokens, codes = (
             self.rows(
                 f"SELECT COUNT(*) FROM {table} JOIN users ON users.id = user_id "
                 "WHERE name = ? AND session_id IS NOT NULL",
                 user,
+                database=database,
             )[0][0]
             for table in ("api_tokens", "oauth_codes")
         )
         state = "SELECT encrypted_auth_state IS NOT NULL FROM users WHERE name = ?"
-        return tokens, codes, bool(self.rows(state, user)[0][0])
+        return tokens, codes, bool(self.rows(state, user, database=database)[0][0])
