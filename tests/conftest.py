@@ -146,8 +146,8 @@ LONGEST = (
 def _crashes(text):
     """Read a number of crashes; with few of them, not all of it may happen."""
     number = int(text)
-    if number < 10:
-        raise argparse.ArgumentTypeError("at least 10")
+    if number < 25:
+        raise argparse.ArgumentTypeError("at least 25")
     return number
 
 

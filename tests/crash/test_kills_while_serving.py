@@ -1,8 +1,10 @@
 """The hub is killed by chance while people sign in, work, stay away and leave."""
 
+import statistics
 from collections import Counter
 from signal import SIGKILL
 
+from support.crash_load import INTERVAL
 from support.crash_people import ACTIONS
 from support.server import until
 
@@ -44,16 +46,21 @@ async def test_what_ended_stays_ended_and_what_lives_goes_on(world, crashes):
 
 
 async def test_activity_is_on_disk_with_the_next_batch(world):
-    """Nothing but time has to pass."""
+    """Nothing but time has to pass, and no more of it than between two batches."""
     await world.start()
-    worker = world.people[0]
+    worker, waited = world.people[0], []
     await worker.sign_in()
-    await worker.visit()
-    visited_at = world.now()
-    await until(lambda: world.batches()[0] > visited_at)
-    [visit] = worker.login.beats
+    for _ in range(5):
+        await worker.visit()
+        visited_at = world.now()
+        await until(lambda at=visited_at: world.batches()[0] > at)
+        waited.append(world.batches()[0] - visited_at)
+    # a busy machine is late now and then, but not as a rule
+    assert statistics.median(waited) < 2 * INTERVAL
+    last = worker.login.beats[-1]
     world.hub.kill()
     world.crashed()
-    assert visit.active_at == worker.login.floor
+    # so says the model, and then the hub has to say it
+    assert last.active_at == worker.login.floor
     await world.start()
     await world.check()

@@ -38,4 +38,4 @@ async def test_an_orderly_stop_loses_nothing(world):
         assert world.hub.process.poll() == 0
         await world.start()
         await world.check()
-    await world.check_finished()
+    await world.check_to_the_end()
