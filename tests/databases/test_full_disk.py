@@ -133,5 +133,7 @@ async def test_a_hub_that_starts_on_a_full_disk_knows_what_has_ended(hub, disk):
         assert 200 == (await worker.heartbeat()).status_code
         later = await hub.signed_in("later")
         assert 302 == (await worker.go("/hub/logout")).status_code
+        await until(lambda: "database or disk is full" in hub.log.text)
+        assert facts(hub.registry) != on_disk(disk)
         assert 200 == (await later.go("/hub/home")).status_code
     await until(lambda: facts(hub.registry) == on_disk(disk))

@@ -3,6 +3,7 @@
 Going on without what the store holds would revive logins that have ended.
 """
 
+import subprocess
 from types import SimpleNamespace
 
 import pytest
@@ -120,7 +121,7 @@ def read_only_server(case):
 
 def in_use(case):
     """A table that another hub is using."""
-    url = _text(case.server.set(database="postgres"))
+    url = _text(case.other_server)
     made = Backend(url)
     made.open(exclusive=True)
     case.other = made
@@ -146,18 +147,23 @@ CASES = [
 @pytest.fixture(scope="module")
 def refused(tmp_path_factory):
     """Return exit code, log and expected words of a hub with each bad store."""
-    with new_database() as server:
+    with new_database() as server, new_database() as other_server:
         cases = []
         for prepare in CASES:
             place = tmp_path_factory.mktemp("refused")
             hub = HubProcess(place, "c.ConfigurableHTTPProxy.should_start = False")
-            case = Case(hub=hub, server=server, other=None)
+            case = Case(hub=hub, server=server, other_server=other_server, other=None)
             case.words = prepare(case)
             cases.append(case)
         for case in cases:
-            case.code = case.hub.launch().process.wait(STOP_TIMEOUT)
+            process = case.hub.launch().process
+            try:
+                case.code = process.wait(STOP_TIMEOUT)
+            except subprocess.TimeoutExpired:
+                # it has started
+                case.hub.kill()
+                case.code = None
             if case.other is not None:
-                case.other.execute("DROP TABLE ttl_sessions")
                 case.other.close()
         yield dict(zip(CASES, cases, strict=True))
 

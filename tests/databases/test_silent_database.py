@@ -127,11 +127,14 @@ async def test_what_happens_meanwhile_is_written_afterwards(world, way):
 
 
 def test_the_waits_are_those_of_the_documents():
-    """For one answer, until a connection is given up, and when the hub stops."""
+    """For an answer, until a connection is given up, at the hub's stop, for a batch."""
     assert (2.0, 30.0, 5.0) == WAITS
     document = (ROOT / "docs" / "database.md").read_text("utf-8")
     for words in ("waits 2 s for it", "an answer for 30 s", "waits 5 s for an answer"):
         assert words in document
+    assert 5.0 == journal.INTERVAL
+    assert "failed writes are tried again every 5 s" in document
+    assert "one batch in five seconds" in (ROOT / "README.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize("way", WAYS)
