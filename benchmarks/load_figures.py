@@ -130,10 +130,11 @@ def kept(plugin: Result, stock: Result, became: Ends) -> list[Figure]:
         ),
         Figure(
             "  sessions whose time was over that ended, and no others",
-            f"{became.right}, {became.early} of them before the load",
+            str(became.right),
             str(became.expected),
             became.right == became.expected and not became.wrong,
         ),
+        Figure("  before the load", str(became.early), "0", not became.early),
         Figure(
             "  answers other than 200",
             f"{plugin.errors} (stock {stock.errors})",

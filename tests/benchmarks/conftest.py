@@ -12,6 +12,20 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 LINE = re.compile(r"\| (.+?) \| (.+?) \| (.*?) \|")
 
+README = (BENCHMARKS.parent / "README.md").read_text("utf-8")
+
+OF_SIZE = re.compile(r"[\d,]+")
+
+
+def check_rows(figures):
+    """See that each row is one of the README's, but for the numbers in it."""
+    rows = [line.split(" | ")[0].strip("| ") for line in README.splitlines()]
+    known = {OF_SIZE.sub("N", row).replace("N / N / N", "N / N") for row in rows}
+    assert figures
+    for what, (measured, _) in figures.items():
+        assert OF_SIZE.sub("N", what) in known
+        assert re.search(r"\d", measured)
+
 
 @pytest.fixture(scope="module")
 def run():

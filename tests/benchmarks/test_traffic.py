@@ -1,6 +1,7 @@
 """What timer and agent send, for some minutes of page time: as often as promised."""
 
 import pytest
+from conftest import check_rows
 
 pytest.importorskip("playwright")
 pytest.importorskip("jupyterlab")
@@ -12,6 +13,11 @@ pytestmark = pytest.mark.matrix
 def figures(run):
     """Watch a browser with one tab; the idle timeout makes for a beat in 20 s."""
     return run("traffic.py", minutes=2, tabs=1, idle_minutes=2)
+
+
+def test_each_row_is_one_of_the_readmes(figures):
+    """What the table says is what the script says."""
+    check_rows(figures)
 
 
 def test_an_active_browser_asks_once_in_an_interval(figures):
