@@ -11,9 +11,11 @@ import logging
 import re
 import sqlite3
 import uuid
+from collections import Counter
 from types import SimpleNamespace
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import event, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -34,7 +36,7 @@ from ttl_authenticator.core.limits import Limits
 from ttl_authenticator.core.policy import Policy, Rule
 from ttl_authenticator.core.registry import SessionRegistry
 from ttl_authenticator.core.session import Reason, State
-from ttl_authenticator.hub import cookies, journal
+from ttl_authenticator.hub import cookies, enforcement, journal
 from ttl_authenticator.hub.enforcement import Enforcement
 from ttl_authenticator.hub.in_force import LimitsInForce
 from ttl_authenticator.hub.journal import Journal
@@ -69,6 +71,9 @@ POLICY = Policy(
     },
     rule=Rule.MOST_LENIENT,
 )
+
+ROUNDING = 1e-3
+"""Seconds by which sums of times may differ."""
 
 LOG = logging.getLogger("test_sessions_model")
 
@@ -187,6 +192,13 @@ TRIGGERS = {
 }
 
 
+SECRET = b"secret"
+"""The ``auth_state`` of a login."""
+
+REFUSED = st.sampled_from(["DELETE FROM api_tokens", "UPDATE users SET encrypted"])
+"""What JupyterHub's database may refuse: statements that begin like this."""
+
+
 class SessionsMachine(RuleBasedStateMachine):
     """A hub and a model of it, to which the same happens.
 
@@ -205,8 +217,9 @@ class SessionsMachine(RuleBasedStateMachine):
         self.loop = asyncio.new_event_loop()
         self.model = model.Model(LIMITS, MAX_AGE, START)
         self.true = self.back = 0.0
-        self.known, self.seen, self.began = {}, {}, {}
+        self.seen, self.began = {}, {}
         self.hub = None
+        database.refusals.clear()
         with database() as db:
             db.execute(orm.user_group_map.delete())
             db.query(orm.APIToken).delete()
@@ -318,7 +331,7 @@ class SessionsMachine(RuleBasedStateMachine):
             previous = None
         await self.hub.enforcement.idle()
         row = self.hub.db.query(orm.User).filter_by(id=user)
-        row.update({"encrypted_auth_state": b"secret"})
+        row.update({"encrypted_auth_state": SECRET})
         self.hub.db.commit()
         sessions.signed_in(PEOPLE[user], cookie_of(name), second, previous)
 
@@ -571,6 +584,11 @@ class SessionsMachine(RuleBasedStateMachine):
             self.execute(f"DROP TRIGGER refuse_{kind}")
         self.model.refuse(frozenset())
 
+    @rule(statement=REFUSED, times=st.integers(1, 4))
+    def the_hubs_database_refuses(self, statement, times):
+        """Let what follows from ends fail some times; it is tried again."""
+        self.database.refusals.update({statement: times})
+
     # -- restarts -----------------------------------------------------------------
 
     @rule(seconds=WAITS, step=st.just(0.0) | STEPS)
@@ -682,16 +700,15 @@ class SessionsMachine(RuleBasedStateMachine):
         for name in self.model.alive():
             if self.hub.registry.judge(self.session(name)).state is State.ACTIVE:
                 limits = self.model.limits(name[0])
-                for limit, since in (
-                    (limits.idle, self.seen),
-                    (limits.lifetime, self.began),
+                for limit, since, ahead in (
+                    (limits.idle, self.seen, 0),
+                    # the second of a login may lie in the future
+                    (limits.lifetime, self.began, model.FUTURE),
                 ):
                     true, back = since[name]
-                    most = (limit or 0) + self.back - back
+                    most = (limit or 0) + self.back - back + ahead
                     passed = self.true - true
-                    assert (
-                        limit is None or passed < most * (1 + 2 * SLEW) + model.FUTURE
-                    )
+                    assert limit is None or passed < most * (1 + 2 * SLEW) + ROUNDING
 
     @invariant()
     def nobody_is_woken_too_late(self):
@@ -737,23 +754,51 @@ def row_of(session):
     )
 
 
+class Database:
+    """JupyterHub's, with alice and bob; it refuses what it is told to.
+
+    Attributes:
+        refusals: how often yet, by the beginnings of statements.
+        refused: how often it did.
+    """
+
+    def __init__(self):
+        self.refusals, self.refused = Counter(), Counter()
+        self._make = orm.new_session_factory("sqlite:///:memory:")
+        with self() as db:
+            people = [orm.User(id=one.id, name=one.name) for one in PEOPLE.values()]
+            db.add_all([*people, *(orm.Group(name=name) for name in LIMITS if name)])
+            db.commit()
+            self.engine = db.get_bind()
+        sa.event.listen(self.engine, "before_cursor_execute", self._refuse)
+
+    def __call__(self):
+        """Return a new session of it."""
+        return self._make()
+
+    def _refuse(self, _connection, _cursor, statement, parameters, *_):
+        for words in +self.refusals:
+            # a login is no end
+            if statement.startswith(words) and SECRET not in parameters:
+                self.refusals[words] -= 1
+                self.refused[words] += 1
+                raise sa.exc.OperationalError(words, {}, Exception("locked"))
+
+
 @pytest.fixture
 def database():
-    """Return what makes JupyterHub's database sessions, with alice and bob."""
-    make = orm.new_session_factory("sqlite:///:memory:")
-    with make() as db:
-        db.add_all([orm.User(id=one.id, name=one.name) for one in PEOPLE.values()])
-        db.add_all([orm.Group(name=group) for group in LIMITS if group])
-        db.commit()
-        engine = db.get_bind()
-    yield make
-    engine.dispose()
+    """Return JupyterHub's database."""
+    made = Database()
+    yield made
+    made.engine.dispose()
 
 
 def test_whatever_happens_in_whatever_order(tmp_path, database, monkeypatch):
     """The hub knows, writes, answers and ends what the model says."""
     # the model knows of stores that refuse, not of machines that are slow
     monkeypatch.setattr(journal, "PATIENCE", 600)
+    # what failed is tried again at once
+    monkeypatch.setattr(enforcement, "FIRST_RETRY", 0)
     path = tmp_path / "jupyterhub-ttl.sqlite"
     # as much as the profile wants, less what a database costs
     fewer = settings(max_examples=max(settings.default.max_examples * 2 // 3, 1))
