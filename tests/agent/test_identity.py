@@ -5,6 +5,7 @@ import logging
 from types import SimpleNamespace
 
 import pytest
+from jupyterhub.services import auth as jupyterhub_auth
 from jupyterhub.services.auth import _ExpiringDict
 from support.agent import MODEL
 from support.server import until
@@ -354,6 +355,55 @@ async def test_a_session_past_its_deadline_is_not_admitted_unasked(agent, relay,
     with pytest.raises(web.HTTPError) as caught:
         await agent.get_user(Handler())
     assert 503 == caught.value.status_code
+
+
+@pytest.fixture
+def own_way(agent, provider, monkeypatch):
+    """Return how an extension asks that has a ``HubAuth`` of its own."""
+
+    async def stock(hub_auth, handler):
+        return handler.model
+
+    monkeypatch.setattr(jupyterhub_auth.HubAuth, "_get_user", stock)
+    agent.install(provider)
+    return lambda handler: jupyterhub_auth.HubAuth._get_user(None, handler)
+
+
+async def test_an_extensions_own_way_is_closed_while_nobody_can_say(
+    agent, relay, clock, own_way
+):
+    """JupyterHub remembers for minutes, also what is past its deadline."""
+    handler = Handler()
+    assert handler.model == await own_way(handler)
+    await agent.watch.asked()
+    session = agent.watch.sessions.get(KEY)
+    relay.error = HubError("down")
+    await agent.watch.asked()
+    # before its deadline it goes on; an unknown one has none
+    assert handler.model == await own_way(handler)
+    assert await own_way(Handler(OTHER.session_id)) is None
+    clock.now += 61
+    await agent.watch.asked()
+    assert session.lapsed
+    handler = Handler()
+    assert await own_way(handler) is None
+    assert [] == list(session.handlers)
+    relay.error = None
+    await agent.watch.asked()
+    assert handler.model == await own_way(handler)
+    assert handler in session.handlers
+
+
+async def test_without_the_plugin_an_extensions_own_way_stays_open(
+    agent, relay, own_way
+):
+    """Though the hub is away."""
+    relay.dormant = True
+    await agent.watch.asked()
+    relay.error = HubError("down")
+    await agent.watch.asked()
+    handler = Handler()
+    assert handler.model == await own_way(handler)
 
 
 async def test_without_the_plugin_nobody_is_blocked(agent, relay):

@@ -1,8 +1,14 @@
 """A server that needs ``auth_state`` isn't started for somebody who has left."""
 
+import asyncio
+import math
+
 import pytest
 from jupyterhub.auth import DummyAuthenticator
+from support.server import until
 from tornado import web
+
+from ttl_authenticator.core.session import Reason
 
 STARTS = 409
 """The answer of a spawn that JupyterHub has begun: our hook stops it there."""
@@ -20,6 +26,13 @@ class Stateful(DummyAuthenticator):
 
     async def refresh_user(self, user, handler=None):
         return bool(await user.get_auth_state())
+
+
+class Renewing(Stateful):
+    """Hands out new tokens when it is asked again."""
+
+    async def refresh_user(self, user, handler=None):
+        return {"name": user.name, "auth_state": {"tokens": "new"}}
 
 
 class Handing(Stateful):
@@ -152,3 +165,30 @@ async def test_somebody_who_never_signed_in_is_the_administrators_business(hub_w
     assert 201 == (await hub.api("users/alice", token, "POST")).status_code
     assert STARTS == (await spawn(hub, token))[0]
     assert [None] == hub.app.tornado_settings["seen"]
+
+
+async def test_an_end_during_a_refresh_forgets_what_that_stores(hub_with, monkeypatch):
+    """Encryption takes a moment, and a site's own hook may take longer."""
+    hub = await hub_with(cls=Renewing, auth_refresh_age=300)
+    client, user = await hub.signed_in("alice"), hub.user("alice")
+    session, going, saving = hub.session_of(client), asyncio.Event(), asyncio.Event()
+    save = type(user).save_auth_state
+
+    async def slow(self, state):
+        saving.set()
+        await going.wait()
+        await save(self, state)
+
+    monkeypatch.setattr(type(user), "save_auth_state", slow)
+    user._auth_refreshed = -math.inf
+    asking = asyncio.ensure_future(client.go("/hub/home"))
+    await asyncio.wait_for(saving.wait(), 10)
+    hub.sessions.enforcement.end(session, Reason.REVOKED)
+    # its first attempt comes while the new tokens are on their way
+    await until(lambda: session.id not in hub.sessions.enforcement._recording)
+    await asyncio.sleep(0.1)
+    going.set()
+    await asking
+    await hub.settle()
+    assert session.finished
+    assert user.encrypted_auth_state is None

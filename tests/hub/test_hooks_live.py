@@ -5,6 +5,7 @@ import dataclasses
 
 import pytest
 from prometheus_client import REGISTRY
+from sqlalchemy.exc import OperationalError
 
 from ttl_authenticator.hub import hooks
 
@@ -345,6 +346,25 @@ async def test_a_hook_that_fails_un_ends_nothing(hub):
         hub.log.text
     )
     assert "raised RuntimeError: cursed (line " in hub.log.text
+
+
+async def test_an_end_is_told_though_the_database_fails_meanwhile(hub, monkeypatch):
+    """Then it is told of no user, and finished all the same."""
+    client = await hub.signed_in("unread")
+    session = hub.session_of(client)
+
+    class Unread:
+        @property
+        def created(self):
+            raise OperationalError("", {}, Exception("locked"))
+
+    hook = hub.sessions.enforcement.end_hook
+    monkeypatch.setattr(hook, "user_of", lambda _: Unread())
+    await client.go("/hub/logout")
+    await hub.settle()
+    assert session.finished
+    _, name, told, _ = ENDS[-1]
+    assert (None, "unread") == (name, told.user)
 
 
 async def test_the_end_of_a_deleted_user_is_told_too(hub):

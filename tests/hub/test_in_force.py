@@ -450,6 +450,32 @@ async def test_a_change_that_changes_no_limits_is_not_told(db):
     assert [] == one.told
 
 
+async def test_only_a_groups_change_looks_through_everybody(db):
+    """There may be tens of thousands, and each login may bring news of one."""
+    one, ann = house(db), person(db, "ann")
+    one.limits(ann.id)
+    looked = []
+
+    class Standing(dict):
+        def items(self):
+            looked.append(1)
+            return super().items()
+
+    one.limits._standing = Standing(one.limits._standing)
+    ann.admin = True
+    db.commit()
+    await turn()
+    assert [] == looked
+    group = group_of(db, "lab")
+    ann.groups.append(group)
+    db.commit()
+    await turn()
+    db.delete(group)
+    db.commit()
+    await turn()
+    assert looked
+
+
 async def test_changes_of_people_without_sessions_are_not_read(db):
     """They are read when they come."""
     one, ann = house(db), person(db, "ann")

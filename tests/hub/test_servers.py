@@ -3,12 +3,15 @@
 import asyncio
 import re
 from datetime import timezone
+from types import SimpleNamespace
 
 import pytest
 from jupyterhub import orm
+from sqlalchemy.exc import OperationalError
 from support import server
 
 from ttl_authenticator.core.session import End, Reason, Session
+from ttl_authenticator.hub import servers as servers_module
 from ttl_authenticator.hub.agents import Agents, Server
 from ttl_authenticator.hub.servers import Servers
 
@@ -191,6 +194,62 @@ async def test_a_server_that_is_being_looked_at_is_stopped_after_that(hub):
     # there is nothing left to stop
     assert await servers.unmonitored(spawner)
     hub.app._start_future = begun
+
+
+async def test_a_server_is_stopped_once(hub, monkeypatch):
+    """Whoever wants it stopped meanwhile finds that it is being stopped."""
+    spawner = await server.start(hub, "erin")
+    servers = Servers(hub.app, stop_unmonitored=True, log=hub.app.log)
+    delete_user, seen = hub.app.proxy.delete_user, []
+
+    async def delete(user, name):
+        seen.append(spawner.pending)
+        assert not await servers.unmonitored(spawner)
+        await delete_user(user, name)
+
+    monkeypatch.setattr(hub.app.proxy, "delete_user", delete)
+    assert await servers.unmonitored(spawner)
+    assert ["stop"] == seen
+    assert (None, None) == (spawner.pending, spawner.server)
+
+
+async def test_a_stop_that_fails_leaves_nothing_pending(hub, monkeypatch):
+    """It is tried again."""
+    spawner = await server.start(hub, "erin")
+    servers = Servers(hub.app, stop_unmonitored=True, log=hub.app.log)
+
+    async def fail(user, name):
+        raise ConnectionError
+
+    with monkeypatch.context() as broken:
+        broken.setattr(hub.app.proxy, "delete_user", fail)
+        with pytest.raises(ConnectionError):
+            await servers.unmonitored(spawner)
+    assert spawner.pending is None
+    assert await servers.unmonitored(spawner)
+    assert not spawner.server
+
+
+async def test_all_servers_are_told_when_the_database_answers(hub, monkeypatch):
+    """It may be busy when the hub begins to serve."""
+    monkeypatch.setattr(servers_module, "RETRY", 0)
+    servers, told = Servers(hub.app, stop_unmonitored=False, log=hub.app.log), []
+    running, answers = servers.running, [OperationalError("", {}, Exception("locked"))]
+
+    def busy():
+        if answers:
+            raise answers.pop()
+        return running()
+
+    monkeypatch.setattr(servers, "running", busy)
+
+    async def tell(one):
+        told.append(one)
+
+    await servers.tell_all(SimpleNamespace(tell=tell))
+    assert [] == answers
+    assert Server(hub.user("alice").id, "") in told
+    assert "Can't list running servers (OperationalError)" in hub.log.text
 
 
 async def test_a_stopped_server_is_told_of_nothing_that_was_before(hub):

@@ -1,7 +1,9 @@
 """OAuth tokens live and die with the session of the browser they were made for."""
 
 import asyncio
+import math
 from contextlib import contextmanager
+from urllib.parse import urlencode
 
 import pytest
 import sqlalchemy as sa
@@ -10,6 +12,8 @@ from jupyterhub.auth import Authenticator
 from support.client import SESSION_ID_COOKIE, query
 from support.hub import SERVICE_CLIENT, SERVICE_TOKEN
 from support.server import until
+
+from ttl_authenticator.core.session import Reason
 
 STRICT = hasattr(Authenticator, "auth_refresh_strict")
 
@@ -75,6 +79,46 @@ async def test_what_is_made_while_a_session_ends_is_worthless(hub, strict):
         assert 403 == await status(hub, token)
     assert [] == rows(hub, "slow")
     assert token not in hub.log.text
+
+
+async def test_a_code_of_an_ended_session_is_worthless_whatever_brings_it(hub):
+    """Oauthlib takes a form that claims to be something else."""
+    client, http = await hub.signed_in("slow"), hub.client().http
+
+    async def exchange(code):
+        form = {
+            "client_id": SERVICE_CLIENT,
+            "client_secret": SERVICE_TOKEN,
+            "grant_type": "authorization_code",
+            "redirect_uri": "/services/reports/oauth_callback",
+            "code": code,
+        }
+        headers = {"Content-Type": "text/plain"}
+        path = "/hub/api/oauth2/token"
+        return await http.post(path, content=urlencode(form), headers=headers)
+
+    assert 200 == (await exchange(await code_for(hub, client))).status_code
+    assert 400 == (await exchange(await late_code(hub, client))).status_code
+    assert [] == rows(hub, "slow", orm.OAuthCode)
+
+
+async def test_a_token_whose_session_ends_during_a_refresh_asks_nothing(hub):
+    """Not even for APIs that look at the token alone."""
+    client = await hub.signed_in("stale")
+    token, user = await token_for(hub, client), hub.user("stale")
+    personal = user.new_api_token(note="personal")
+    path = f"authorizations/token/{personal}"
+    assert 200 == (await hub.api(path, token)).status_code
+
+    async def end(user, handler=None):
+        hub.sessions.enforcement.end(hub.session_of(client), Reason.REVOKED)
+        return True
+
+    with refusing(hub.app.authenticator, strict=False):
+        hub.app.authenticator.refresh_user = end
+        user._auth_refreshed = -math.inf
+        assert 403 == (await hub.api(path, token)).status_code
+    assert 200 == (await hub.api(path, personal)).status_code
 
 
 @contextmanager

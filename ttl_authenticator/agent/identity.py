@@ -58,10 +58,9 @@ class Identity:
             # those of Jupyter Server come to get_user with it
             if key is None or isinstance(handler, JupyterHandler):
                 return model
-            if self.watch.sessions.why_ended(key) is not None:
+            if not self._admit_unasked(handler, key):
                 handler._cached_hub_user = None
                 return None
-            self.watch.sessions.get(key).handlers.add(handler)
             return model
 
         HubAuth._get_user = _get_user
@@ -83,6 +82,16 @@ class Identity:
         # JupyterHub keeps its answer there
         handler._jupyterhub_user = handler._cached_hub_user = None
         return None
+
+    def _admit_unasked(self, handler: Any, key: Key) -> bool:
+        # JupyterHub may call from a thread of its own, where the hub can't be asked
+        if self.watch.sessions.why_ended(key) is not None:
+            return False
+        session = self.watch.sessions.get(key)
+        if self.watch.is_cut_off and self._is_unsure(session):
+            return False
+        session.handlers.add(handler)
+        return True
 
     async def _admit(self, handler: Any, key: Key) -> bool:
         sessions = self.watch.sessions

@@ -86,6 +86,11 @@ class Watch:
         """Ask the hub as soon as may be; never dropped, however many ask for it."""
         self._wanted.set()
 
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether the hub, which keeps limits, doesn't answer at present."""
+        return self._failures > 0 and not self.dormant
+
     async def asked(self) -> None:
         """Wait until the hub has answered a question asked from now on, or doesn't."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -87,11 +87,11 @@ class EndHook:
     def _user(self, session: Session) -> Any:
         try:
             user = self.user_of(session.user_id)
+            created = getattr(user, "created", None)
         except Exception as error:  # noqa: BLE001 - a database fails as it likes
             self._complaints.add("user", "%s is told of no user: %s", NAME, error)
             return None
         # databases give the number of somebody who was deleted to the next
-        created = getattr(user, "created", None)
         if created is None:
             return user
         # naive and in UTC, as JupyterHub has it; sessions have whole seconds

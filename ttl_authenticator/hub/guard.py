@@ -53,7 +53,7 @@ class Guard(SigningIn):
             if not self._ttl_admitted(session, judgement):
                 # it ended while the wrapped authenticator refreshed its user
                 self.ttl_session = None
-                self._jupyterhub_user = None
+                self._jupyterhub_user = self._ttl_token = None
                 self._resolve_roles_and_scopes()
             elif judgement.state is State.ACTIVE and self._ttl_visited():
                 # one that waits is revived by a report, with its XSRF token, only

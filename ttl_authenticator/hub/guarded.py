@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
 
 from jupyterhub import orm
 from jupyterhub.apihandlers.auth import (
@@ -95,7 +96,9 @@ class ExchangeGuard(Guard):
     async def prepare(self) -> None:
         """Delete the code of an ended session: JupyterHub then refuses it."""
         await super().prepare()
-        code = orm.OAuthCode.find(self.db, self.get_body_argument("code", ""))
+        # as oauthlib reads it: whatever type the body claims to be of, the last counts
+        given = dict(parse_qsl(self.request.body.decode(errors="replace")))
+        code = orm.OAuthCode.find(self.db, given.get("code", ""))
         if code is not None and self.ttl.judge_token(code)[1].state is State.ENDED:
             self.log.warning("Refusing an OAuth code: it belongs to no live session")
             self.ttl.enforcement.revocation.delete_token(code)
@@ -107,7 +110,7 @@ class LookupGuard(Guard):
     async def prepare(self) -> None:
         """Know no token whose session isn't alive; delete it if that has ended."""
         await super().prepare()
-        asked = self.path_args[0] if self.path_args and self.current_user else None
+        asked = self.path_args[0] if self.path_args and self.get_token() else None
         token = orm.APIToken.find(self.db, asked) if asked else None
         if token is None:
             return

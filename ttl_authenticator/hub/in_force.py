@@ -239,12 +239,14 @@ class LimitsInForce:
     # -- news ---------------------------------------------------------------------
 
     def _heard(self, news: News) -> None:
-        in_groups = {
-            user_id
-            for user_id, standing in self._standing.items()
-            if news.groups & standing.person.groups
-        }
-        concerned = in_groups | (news.user_ids & self._standing.keys())
+        concerned = news.user_ids & self._standing.keys()
+        # a group that has changed is rare, and looking for its members takes long
+        if news.groups:
+            concerned |= {
+                user_id
+                for user_id, standing in self._standing.items()
+                if news.groups & standing.person.groups
+            }
         if concerned:
             # in the middle of a flush nothing can be read
             self._read_soon(sorted(concerned))

@@ -11,6 +11,7 @@ from datetime import timezone
 from typing import TYPE_CHECKING, Any
 
 from jupyterhub import orm
+from sqlalchemy.exc import SQLAlchemyError
 
 from .agents import Server
 from .serving import until_it_serves
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from ..core.session import Session
     from .agents import Agents
     from .notices import Notices
+
+RETRY = 5.0
+"""Seconds until a database that failed is asked again which servers run."""
 
 
 class Servers:
@@ -57,9 +61,13 @@ class Servers:
             return False
         if spawner.ready:
             self.log.warning("Stopping %s: it has no agent", spawner._log_name)
-            # as JupyterHub's own handlers do it
-            await self.app.proxy.delete_user(spawner.user, spawner.name)
-            await spawner.user.stop(spawner.name)
+            # as JupyterHub's own handlers do it: who else wants to stop it, waits
+            spawner._stop_pending = True
+            try:
+                await self.app.proxy.delete_user(spawner.user, spawner.name)
+                await spawner.user.stop(spawner.name)
+            finally:
+                spawner._stop_pending = False
         return True
 
     def running(self) -> dict[Server, float]:
@@ -96,8 +104,18 @@ class Servers:
         who has an agent.
         """
         await until_it_serves(self.app)
-        telling = [notices.tell(server) for server in self.running()]
+        telling = [notices.tell(server) for server in await self._running_at_last()]
         await asyncio.gather(*telling, return_exceptions=True)
+
+    async def _running_at_last(self) -> dict[Server, float]:
+        while True:
+            try:
+                return self.running()
+            except SQLAlchemyError as error:
+                self.app.db.rollback()
+                what = type(error).__name__
+                self.log.warning("Can't list running servers (%s); trying again", what)
+                await asyncio.sleep(RETRY)
 
 
 def _timestamp(started: datetime | None) -> float:

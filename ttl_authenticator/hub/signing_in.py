@@ -79,7 +79,9 @@ class SigningIn(_Handler):
     async def auth_to_user(self, authenticated: Any, user: Any = None) -> Any:
         """Find the user of a login (or of a refresh, where ``user`` is given)."""
         if user is not None:
-            found = await super().auth_to_user(authenticated, user)
+            # an end meanwhile forgets what is stored here afterwards
+            with self.ttl.enforcement.revocation.arrival(user.id):
+                found = await super().auth_to_user(authenticated, user)
             if self.ttl.upstream is not None:
                 self.ttl.upstream.stored(found.id)
             return found
