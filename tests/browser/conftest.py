@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
+from closing import or_give_up
 from person import Person
 from support import server
 
@@ -76,7 +77,7 @@ async def browser() -> AsyncIterator[Browser]:
         except Error as error:
             _missing(f"no browser: {error.message.splitlines()[0]}")
         yield chromium
-        await chromium.close()
+        await or_give_up(chromium.close())
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -94,4 +95,4 @@ async def person(hub: Any, running: Any, browser: Browser) -> AsyncIterator[Pers
     person = Person(hub, context)
     await person.sign_in("alice")
     yield person
-    await context.close()
+    await or_give_up(context.close())

@@ -5,6 +5,8 @@ import re
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
+from closing import or_give_up
+
 
 class Person:
     """Somebody at a browser."""
@@ -75,5 +77,5 @@ async def fresh(hub, browser):
         yield person
     finally:
         hub.clock.thaw()
-    await context.close()
+    await or_give_up(context.close())
     assert [] == person.problems

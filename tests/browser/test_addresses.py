@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from closing import or_give_up
 from person import Person
 from playwright.async_api import expect
 from support.ports import free_port
@@ -59,4 +60,4 @@ async def test_an_idle_end_leaves_lab_and_leads_back(hubs, browser, start):
     # JupyterHub counts its redirects to another host
     await page.wait_for_url(re.compile(re.escape(here) + r"(\?redirects=1)?$"))
     await expect(page.locator(LAB.cell).first).to_contain_text("unsaved words")
-    await context.close()
+    await or_give_up(context.close())

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
+from closing import or_give_up
 from person import Person, fresh
 from playwright.async_api import expect
 from support.client import query
@@ -129,7 +130,7 @@ async def test_a_failed_login_is_told_in_german(hubs, browser):
     await Person(hub, context).fill_in(page, "hans")
     await expect(page.locator(".login_error")).to_contain_text("fehlgeschlagen")
     assert "hans" == await page.input_value("#username_input")
-    await context.close()
+    await or_give_up(context.close())
 
 
 async def test_the_idle_warning_is_german(person):
@@ -221,4 +222,4 @@ async def test_axe_finds_nothing_in_the_examples_pages(german_hub, browser, sche
         results = await Axe().run(page, context=part)
         assert 0 == results.violations_count, results.generate_report()
         await page.goto(f"{german_hub.url}/hub/login")
-    await context.close()
+    await or_give_up(context.close())

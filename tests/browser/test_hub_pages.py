@@ -8,6 +8,7 @@ import re
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
+from closing import or_give_up
 from jupyterhub.spawner import SimpleLocalProcessSpawner
 from person import Person, fresh
 from playwright.async_api import expect
@@ -120,7 +121,7 @@ async def test_the_spawn_pending_page_reloads_itself_without_activity(hubs, brow
     gate.set()
     await page.wait_for_url("**/user/patient/**", timeout=60_000)
     assert before == session(hub, "patient").active_at
-    await context.close()
+    await or_give_up(context.close())
 
 
 async def test_a_click_on_a_link_is_activity(person):
@@ -225,7 +226,7 @@ async def test_an_administrators_own_page_still_carries_the_timer(
     await hub.advance(35)
     await context.clock.fast_forward(35_000)
     await expect(page.locator("#ttl-warning")).to_be_visible()
-    await context.close()
+    await or_give_up(context.close())
 
 
 async def test_an_administrators_templates_win_over_ours(hubs, tmp_path):
@@ -291,7 +292,7 @@ async def test_a_strict_policy_is_not_violated_by_us(hubs, browser):
     await context.clock.fast_forward(61_000)
     await page.wait_for_url("**/hub/ttl/signed-out?*")
     await expect(page.locator("#ttl-sign-in")).to_be_visible()
-    await context.close()
+    await or_give_up(context.close())
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -312,7 +313,7 @@ async def test_axe_finds_nothing_in_the_dialog_or_on_the_signed_out_page(
     await page.goto(f"{hub.url}/hub/ttl/signed-out?reason=idle&next=/hub/home")
     results = await Axe().run(page, context="#ttl-signed-out")
     assert 0 == results.violations_count, results.generate_report()
-    await context.close()
+    await or_give_up(context.close())
 
 
 @pytest.mark.parametrize(

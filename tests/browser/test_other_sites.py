@@ -9,6 +9,7 @@ import json
 from contextlib import asynccontextmanager
 
 import pytest
+from closing import or_give_up
 from person import Person
 from playwright.async_api import expect
 from support.client import HUB_COOKIE
@@ -46,7 +47,7 @@ async def person(hub, running, browser):
     await person.sign_in("alice")
     yield person
     hub.clock.thaw()
-    await context.close()
+    await or_give_up(context.close())
 
 
 async def visit(person, name, html):

@@ -7,6 +7,7 @@ import asyncio
 import re
 
 import pytest
+from closing import or_give_up
 from person import Person
 from playwright.async_api import expect
 
@@ -42,7 +43,7 @@ async def person(marked, browser):
     context = await browser.new_context()
     await context.clock.install()
     yield Person(marked, context)
-    await context.close()
+    await or_give_up(context.close())
 
 
 async def read(page):
@@ -148,7 +149,7 @@ async def test_a_text_full_of_markup_is_shown_as_it_is(hubs, browser):
     assert texts["sign_in"] == await main.locator("a").text_content()
     assert texts["signed_out_title"] == await page.title()
     assert "undefined" == await page.evaluate("typeof hacked")
-    await context.close()
+    await or_give_up(context.close())
     assert [] == person.problems
 
 
@@ -171,4 +172,4 @@ async def test_a_language_from_right_to_left_is_written_so(hubs, browser):
     assert texts["stay"] == await page.text_content("#ttl-stay")
     assert "rtl" == await warning.evaluate("box => getComputedStyle(box).direction")
     assert "ltr" == await page.evaluate("getComputedStyle(document.body).direction")
-    await context.close()
+    await or_give_up(context.close())

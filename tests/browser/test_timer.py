@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
+from closing import or_give_up
 
 pytest.importorskip("playwright")
 from playwright.async_api import expect
@@ -44,8 +45,8 @@ async def person(browser: Browser, hub: Hub) -> AsyncIterator[Person]:
     person = Person(context, hub)
     await person.start()
     yield person
-    await context.unroute_all(behavior="ignoreErrors")
-    await context.close()
+    await or_give_up(context.unroute_all(behavior="ignoreErrors"))
+    await or_give_up(context.close())
     assert [] == person.errors
 
 
@@ -400,7 +401,7 @@ async def test_touch_extends(browser: Browser, hub: Hub) -> None:
     await page.touchscreen.tap(5, 5)
     await person.settle()
     assert 500 == hub.active_at
-    await context.close()
+    await or_give_up(context.close())
 
 
 @pytest.mark.parametrize(
@@ -814,7 +815,7 @@ async def test_back_to_a_page_in_the_http_cache(browser: Browser, hub: Hub) -> N
     await page.evaluate("history.back()")
     assert "logout" == (await signed_out(page))["reason"]
     assert ["GET"] == hub.asked
-    await context.close()
+    await or_give_up(context.close())
 
 
 # ---- In the page ----

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
+from closing import or_give_up
 
 pytest.importorskip("playwright")
 from playwright.async_api import expect
@@ -39,8 +40,8 @@ async def person(browser: Browser, hub: Hub) -> AsyncIterator[Person]:
     person = Person(context, hub)
     await person.start()
     yield person
-    await context.unroute_all(behavior="ignoreErrors")
-    await context.close()
+    await or_give_up(context.unroute_all(behavior="ignoreErrors"))
+    await or_give_up(context.close())
     assert [] == person.errors
 
 
