@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
-from closing import or_give_up
 from person import Person
 from support import server
+from support.closing import or_give_up
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -5,7 +5,7 @@ import re
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
-from closing import or_give_up
+from support.closing import or_give_up
 
 
 class Person:

@@ -3,9 +3,9 @@
 import re
 
 import pytest
-from closing import or_give_up
 from person import Person
 from playwright.async_api import expect
+from support.closing import or_give_up
 from support.ports import free_port
 from workbench import LAB, home, left_for, notebook, saved
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
-from closing import or_give_up
 from person import Person, fresh
 from playwright.async_api import expect
 from support.client import query
+from support.closing import or_give_up
 from traitlets.config import PyFileConfigLoader
 
 from ttl_authenticator import TTLAuthenticator

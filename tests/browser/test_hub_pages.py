@@ -8,11 +8,11 @@ import re
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
-from closing import or_give_up
 from jupyterhub.spawner import SimpleLocalProcessSpawner
 from person import Person, fresh
 from playwright.async_api import expect
 from support.client import query
+from support.closing import or_give_up
 
 CSP = "script-src 'self'; style-src 'self'"
 

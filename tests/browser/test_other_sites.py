@@ -9,10 +9,10 @@ import json
 from contextlib import asynccontextmanager
 
 import pytest
-from closing import or_give_up
 from person import Person
 from playwright.async_api import expect
 from support.client import HUB_COOKIE
+from support.closing import or_give_up
 from support.ports import free_port
 from tornado.httpserver import HTTPServer
 from tornado.web import Application, RequestHandler

@@ -7,9 +7,9 @@ import asyncio
 import re
 
 import pytest
-from closing import or_give_up
 from person import Person
 from playwright.async_api import expect
+from support.closing import or_give_up
 
 from ttl_authenticator.core.session import Reason
 from ttl_authenticator.hub.messages import DEFAULTS

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
-from closing import or_give_up
+from support.closing import or_give_up
 
 pytest.importorskip("playwright")
 from playwright.async_api import expect
