@@ -9,7 +9,7 @@ import logging
 import os
 from pathlib import Path
 
-from jupyterhub import traitlets
+from jupyterhub import spawner, traitlets
 from jupyterhub.app import JupyterHub
 from jupyterhub.utils import url_path_join
 from traitlets.config import Config
@@ -27,6 +27,10 @@ async def spare_nothing(_app):
 
 
 startup.collect_quietly = spare_nothing
+
+# what JupyterHub chooses belongs to the next connection of any other process, which is
+# there before the server that takes seconds to start
+spawner.random_port = free_port
 
 # packages don't come and go here, and each authenticator that is made looks for all
 traitlets.entry_points = functools.cache(traitlets.entry_points)
