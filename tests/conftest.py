@@ -67,9 +67,14 @@ async def shared_hub(hubs):
 
 @pytest.fixture
 async def hub(shared_hub):
-    """Return the module's hub; it must not have logged a traceback meanwhile."""
+    """Return the module's hub, whose time passes by :meth:`Hub.advance` only.
+
+    It must not have logged a traceback meanwhile.
+    """
     shared_hub.log.records.clear()
+    shared_hub.clock.freeze()
     yield shared_hub
+    shared_hub.clock.thaw()
     await shared_hub.settle()
     assert [] == shared_hub.log.tracebacks, shared_hub.log.text
 

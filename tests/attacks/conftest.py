@@ -13,11 +13,8 @@ async def running(shared_hub):
 
 @pytest.fixture
 async def calm(hub):
-    """End all sessions of earlier tests, and let time pass only where it is moved."""
+    """End all sessions of earlier tests."""
     await hub.advance(61)
-    hub.clock.freeze()
-    yield
-    hub.clock.thaw()
 
 
 @pytest.fixture
