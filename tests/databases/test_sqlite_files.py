@@ -11,7 +11,7 @@ import stat
 
 import pytest
 import sqlalchemy as sa
-from support.stores import START, Backend, facts, pages, session
+from support.stores import START, Backend, facts, pragma, session
 
 from ttl_authenticator.core.session import End, Reason
 from ttl_authenticator.hub.store import SessionStore, StoreError, derive_url
@@ -232,7 +232,7 @@ def test_a_full_disk_is_a_clear_error_and_no_loss(store):
     kept = session("kept")
     store.save([kept])
     sessions = [session(f"{n:064}") for n in range(1000)]
-    with pages(store, 1):
+    with pragma(store, "max_page_count = 1"):
         with pytest.raises(StoreError, match="database or disk is full"):
             store.save(sessions)
         assert facts([kept]) == facts(store.load())

@@ -108,15 +108,16 @@ def backend(kind, folder):
 
 
 @contextlib.contextmanager
-def pages(store, number):
-    """Let SQLite's file have a number of pages at most, as a full disk does.
+def pragma(store, words):
+    """Let SQLite refuse what a disk would.
 
-    ``SQLITE_FULL`` is what SQLite makes of both.
+    What it says is the same: of ``max_page_count`` as of one that is full, and of
+    ``query_only`` as of one that has become read-only.
     """
     engine = store._database._engine
 
     def limit(connection):
-        connection.exec_driver_sql(f"PRAGMA max_page_count = {number}")
+        connection.exec_driver_sql(f"PRAGMA {words}")
 
     sa.event.listen(engine, "begin", limit)
     try:

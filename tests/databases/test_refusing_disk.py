@@ -1,4 +1,4 @@
-"""A disk that is full under a hub's sessions: a real hub in the test's own loop."""
+"""A disk that takes nothing of a hub's sessions: a real hub in the test's own loop."""
 
 import subprocess
 from contextlib import contextmanager
@@ -7,7 +7,7 @@ import pytest
 from support.hub import Hub
 from support.missing import MISSING
 from support.server import until
-from support.stores import facts, pages
+from support.stores import facts, pragma
 
 from ttl_authenticator.hub.store import SessionStore
 
@@ -15,16 +15,24 @@ from ttl_authenticator.hub.store import SessionStore
 class Limited:
     """A file that may not have more pages; SQLite says of it what it says of a disk."""
 
+    limit, said = "max_page_count = 1", "database or disk is full"
+
     def __init__(self, folder):
         self.folder = folder
         self.url = f"sqlite:///{folder}/sessions.sqlite"
 
     def full(self, hub):
-        """Return a context in which there is no space."""
-        return pages(hub.sessions.journal.store, 1)
+        """Return a context in which it takes nothing."""
+        return pragma(hub.sessions.journal.store, self.limit)
 
     def close(self):
         """Leave it: it is a file among others."""
+
+
+class ReadOnly(Limited):
+    """A file that may no longer be written, as on a disk that has had a fault."""
+
+    limit, said = "query_only = ON", "attempt to write a readonly database"
 
 
 class Disk(Limited):
@@ -65,7 +73,7 @@ def write(file, size):
         file.write(bytes(size))
 
 
-@pytest.fixture(params=[Limited, Disk], ids=["file", "disk"])
+@pytest.fixture(params=[Limited, Disk, ReadOnly], ids=["file", "disk", "read-only"])
 def disk(request, tmp_path):
     """Return where the sessions are kept, and what fills it."""
     made = request.param(tmp_path)
@@ -92,8 +100,8 @@ def on_disk(disk):
         store.close()
 
 
-async def test_a_full_disk_holds_up_nobody_and_loses_nothing(hub, disk):
-    """People come, work, leave and expire; with space again, all of it is written."""
+async def test_a_disk_that_takes_nothing_holds_up_nobody_and_loses_nothing(hub, disk):
+    """People come, work, leave and expire; afterwards all of it is written."""
     leaver, sleeper = await hub.signed_in("leaver"), await hub.signed_in("sleeper")
     before = on_disk(disk)
     with disk.full(hub):
@@ -110,7 +118,7 @@ async def test_a_full_disk_holds_up_nobody_and_loses_nothing(hub, disk):
         assert 200 == (await people[0].go("/hub/home")).status_code
         assert before.keys() <= on_disk(disk).keys()
         assert facts(hub.registry) != on_disk(disk)
-    assert "database or disk is full" in hub.log.text
+    assert disk.said in hub.log.text
     await until(lambda: facts(hub.registry) == on_disk(disk))
     await until(lambda: "can be written again" in hub.log.text)
     assert 1 == len(hub.log.tracebacks)
@@ -133,7 +141,7 @@ async def test_a_hub_that_starts_on_a_full_disk_knows_what_has_ended(hub, disk):
         assert 200 == (await worker.heartbeat()).status_code
         later = await hub.signed_in("later")
         assert 302 == (await worker.go("/hub/logout")).status_code
-        await until(lambda: "database or disk is full" in hub.log.text)
+        await until(lambda: disk.said in hub.log.text)
         assert facts(hub.registry) != on_disk(disk)
         assert 200 == (await later.go("/hub/home")).status_code
     await until(lambda: facts(hub.registry) == on_disk(disk))
