@@ -5,36 +5,19 @@ of the log, and the answers have one shape. Secrets are found by a hash of the w
 """
 
 import hashlib
-from contextlib import contextmanager
 
 import pytest
-import sqlalchemy as sa
 from support.client import HUB_COOKIE, NAVIGATION
+from support.statements import sent_by
 
 from ttl_authenticator.hub import cookies
-
-
-@contextmanager
-def queries(hub):
-    """Collect the statements that the hub sends to its database meanwhile."""
-    seen = []
-    engine = hub.app.db.get_bind()
-
-    def note(_connection, _cursor, statement, *_):
-        seen.append(statement)
-
-    sa.event.listen(engine, "before_cursor_execute", note)
-    try:
-        yield seen
-    finally:
-        sa.event.remove(engine, "before_cursor_execute", note)
 
 
 async def course(hub, caplog, ask):
     """Return all that can be seen of a request: answer, queries, lines of the log."""
     hub.app.db.expire_all()
     caplog.clear()
-    with queries(hub) as seen:
+    with sent_by(hub.app.db.get_bind()) as seen:
         answer = await ask()
     volatile = ("date", "etag", "content-length")
     headers = sorted(name for name in answer.headers if name not in volatile)
@@ -108,7 +91,7 @@ async def test_an_ended_cookie_is_refused_without_asking_a_database(hub):
     """It is found in memory; nothing is compared with what the cookie says."""
     client = await hub.signed_in("bob")
     await hub.advance(61)
-    with queries(hub) as seen:
+    with sent_by(hub.app.db.get_bind()) as seen:
         answer = await client.http.get("/hub/api/ttl/session", headers=NAVIGATION)
     assert (401, "idle") == (answer.status_code, answer.json()["reason"])
     assert [] == seen

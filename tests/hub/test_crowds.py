@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from jupyterhub import orm
 from support import turns
 from support.server import until
+from support.statements import sent_by
 
 from ttl_authenticator.core.session import Reason
 from ttl_authenticator.hub.enforcement import CROWD as AT_ONCE
@@ -38,15 +39,9 @@ async def test_a_crowds_tokens_are_deleted_in_few_transactions(hub):
     clients = await browsers(hub, "crowded")
     assert CROWD <= tokens(hub, clients)
     sessions = [hub.session_of(client) for client in clients]
-    engine, deleting = hub.app.db.get_bind(), []
-
-    def note(_connection, _cursor, statement, *_):
-        if statement.startswith("DELETE FROM api_tokens"):
-            deleting.append(statement)
-
-    sa.event.listen(engine, "before_cursor_execute", note)
-    await hub.advance(61)
-    sa.event.remove(engine, "before_cursor_execute", note)
+    with sent_by(hub.app.db.get_bind()) as sent:
+        await hub.advance(61)
+    deleting = [text for text in sent if text.startswith("DELETE FROM api_tokens")]
     assert 0 == tokens(hub, clients)
     assert {(Reason.IDLE, True)} == {(s.ended.reason, s.finished) for s in sessions}
     # the first may be on its way before the others have come

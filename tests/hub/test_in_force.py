@@ -2,14 +2,15 @@
 
 import asyncio
 import logging
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import datetime
 from types import SimpleNamespace
 
 import pytest
 from jupyterhub import orm
 from jupyterhub.user import User
-from sqlalchemy import event, text
+from sqlalchemy import text
+from support.statements import sent_by
 
 from ttl_authenticator.core.limits import Limits
 from ttl_authenticator.core.policy import Person, Policy, Rule
@@ -126,21 +127,6 @@ async def settled(*houses):
             await turn()
 
 
-@contextmanager
-def queries(db):
-    """List the statements that are sent meanwhile."""
-    sent = []
-
-    def note(connection, cursor, statement, *rest):
-        # JupyterHub asks so whether a connection still works
-        if statement != "SELECT 1":
-            sent.append(statement)
-
-    event.listen(db.get_bind(), "before_cursor_execute", note)
-    yield sent
-    event.remove(db.get_bind(), "before_cursor_execute", note)
-
-
 # -- reading ------------------------------------------------------------------
 
 
@@ -159,7 +145,7 @@ def test_reading_takes_two_queries_for_everybody(db):
     """Not one for each, nor for each group of each."""
     users = [person(db, f"user-{n}", "lab", f"group-{n}").id for n in range(50)]
     db.expire_all()
-    with queries(db) as sent:
+    with sent_by(db.get_bind()) as sent:
         assert 50 == len(People(db).read(users))
     assert 2 == len(sent)
 
@@ -239,7 +225,7 @@ async def test_without_anything_personal_nothing_is_read(db):
         logging.getLogger("test_in_force"),
     )
     one.begin(None)
-    with queries(db) as sent:
+    with sent_by(db.get_bind()) as sent:
         expected = Limits(60.0, None, 30.0, 10.0)
         assert expected == one(ann.id) == one(NOBODY) == one.defaults
         one.read([ann.id])
@@ -254,7 +240,7 @@ async def test_asking_again_reads_nothing(db):
     one, number = house(db), person(db, "ann", "lab").id
     one.limits(number)
     db.expire_all()
-    with queries(db) as sent:
+    with sent_by(db.get_bind()) as sent:
         for _ in range(100):
             assert 600.0 == one.limits(number).idle_timeout
     assert [] == sent
@@ -264,7 +250,7 @@ async def test_people_who_are_read_before_need_no_query_each(db):
     """At the start: all who have sessions, in portions."""
     one = house(db)
     users = [person(db, f"user-{n}", "lab").id for n in range(20)]
-    with queries(db) as sent:
+    with sent_by(db.get_bind()) as sent:
         one.limits.read(users)
         assert {600.0} == {one.limits(user).idle_timeout for user in users}
     assert 2 == len(sent)
@@ -275,7 +261,7 @@ async def test_many_people_are_read_in_portions(db, monkeypatch):
     monkeypatch.setattr(in_force, "BATCH", 7)
     one = house(db)
     users = [person(db, f"user-{n}", "lab").id for n in range(20)]
-    with queries(db) as sent:
+    with sent_by(db.get_bind()) as sent:
         one.limits.read(users)
     assert 3 * 2 == len(sent)
     assert {600.0} == {one.limits(user).idle_timeout for user in users}
@@ -479,7 +465,7 @@ async def test_only_a_groups_change_looks_through_everybody(db):
 async def test_changes_of_people_without_sessions_are_not_read(db):
     """They are read when they come."""
     one, ann = house(db), person(db, "ann")
-    with queries(db) as sent:
+    with sent_by(db.get_bind()) as sent:
         ann.groups.append(group_of(db, "lab"))
         db.commit()
         before = len(sent)
@@ -564,7 +550,7 @@ async def test_a_flush_sends_no_query_for_the_news(db, expired):
         if watched:
             People(db).watch(sent.append)
         ann.admin = admin
-        with queries(db) as those:
+        with sent_by(db.get_bind()) as those:
             db.flush()
         sent.append(those)
     without, news, with_news = sent
@@ -627,7 +613,7 @@ async def test_people_without_sessions_are_forgotten(db):
     one, ann, ben = house(db), person(db, "ann", "lab"), person(db, "eve", "staff")
     assert (600.0, 900.0) == (one.idle(ann), one.idle(ben))
     await one.limits.look_again({ben.id})
-    with queries(db) as sent:
+    with sent_by(db.get_bind()) as sent:
         one.limits(ben.id)
         assert [] == sent
         assert 600.0 == one.idle(ann)

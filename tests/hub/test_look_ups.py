@@ -1,12 +1,13 @@
 """What a request asks the hub's database: little, and each time anew."""
 
-from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 
 import pytest
 import sqlalchemy as sa
 from jupyterhub import orm
 from jupyterhub.utils import utcnow
+from support.statements import sent_by
 
 from ttl_authenticator.core.session import Reason
 
@@ -17,22 +18,7 @@ HEARTBEAT = {"idle_seconds": 0}
 async def queries(hub):
     """Return a context that lists the statements of the hub's database."""
     await hub.begun()
-    engine = hub.app.db.get_bind()
-
-    @contextmanager
-    def counted():
-        seen = []
-
-        def note(_connection, _cursor, statement, *_):
-            seen.append(statement)
-
-        sa.event.listen(engine, "before_cursor_execute", note)
-        try:
-            yield seen
-        finally:
-            sa.event.remove(engine, "before_cursor_execute", note)
-
-    return counted
+    return partial(sent_by, hub.app.db.get_bind())
 
 
 class ServerToken:
